@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod config;
+mod deliver;
+mod events;
+mod faults;
+mod ordered;
+mod pushover;
+mod record;
+mod server;
+mod signing;
+mod simulator;
+mod state;
+mod webhooks;
+
+pub use config::{AppKind, Clock, Config, Project, Sleep, Version};
+pub use deliver::{Answering, Deliver, IntoRouter, OverHttp, SendFailure};
+pub use events::{Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown};
+pub use faults::{Endpoint, Fault, Faults};
+pub use pushover::PushoverMessage;
+pub use record::{Direction, Exchange};
+pub use simulator::{Simulator, TokenPair};
+pub use webhooks::{Attempt, Delivery, NotSent};
