@@ -1,0 +1,94 @@
+//! Logs and counters. On Lambda JSON lines and CloudWatch's embedded metric format, elsewhere readable text.
+
+use std::sync::OnceLock;
+
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Text,
+}
+
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// Starts logging at `LOG_LEVEL` (`info` unless set; also `switchboard`-style directives such as `warn,shared=debug`).
+/// A second call does nothing.
+pub fn init(format: Format) {
+    if FORMAT.set(format).is_err() {
+        return;
+    }
+    let level = std::env::var("LOG_LEVEL").unwrap_or_default();
+    let filter =
+        EnvFilter::try_new(if level.is_empty() { "info" } else { &level }).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A logger that somebody else has set already stays.
+    let _ = match format {
+        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_ansi(false).try_init(),
+        Format::Text => builder.with_target(false).compact().try_init(),
+    };
+}
+
+/// For a function: JSON where Lambda runs it, text under `cargo lambda watch` in a terminal.
+pub fn init_function() {
+    init(if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_some() { Format::Json } else { Format::Text });
+}
+
+/// What is counted, each by its CloudWatch name in the namespace `Switchboard`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// A webhook whose signature does not fit.
+    WebhooksRefused,
+    /// A webhook over the size limit: Sentry never repeats it.
+    WebhooksTooLarge,
+    /// Sentry said the same again within 30 minutes.
+    RepeatsDropped,
+    /// A delivery became a dead letter.
+    DeliveriesFailed,
+}
+
+impl Counter {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebhooksRefused => "WebhooksRefused",
+            Self::WebhooksTooLarge => "WebhooksTooLarge",
+            Self::RepeatsDropped => "RepeatsDropped",
+            Self::DeliveriesFailed => "DeliveriesFailed",
+        }
+    }
+}
+
+/// Counts one.
+pub fn count(counter: Counter, now: jiff::Timestamp) {
+    if FORMAT.get() == Some(&Format::Json) {
+        println!("{}", embedded_metric(counter, now));
+    }
+}
+
+/// A line that CloudWatch Logs turns into a metric: the "embedded metric format" specification.
+fn embedded_metric(counter: Counter, now: jiff::Timestamp) -> serde_json::Value {
+    serde_json::json!({
+        "_aws": {
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": "Switchboard",
+                "Dimensions": [[]],
+                "Metrics": [{ "Name": counter.name(), "Unit": "Count" }],
+            }],
+        },
+        counter.name(): 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_a_line_that_cloudwatch_reads() {
+        let line = embedded_metric(Counter::DeliveriesFailed, jiff::Timestamp::from_millisecond(5).unwrap());
+        assert_eq!(line["DeliveriesFailed"], 1);
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"], "DeliveriesFailed");
+        assert_eq!(line["_aws"]["Timestamp"], 5);
+    }
+}
