@@ -1,1 +1,19 @@
-//! 
+//! Where notifications go. A destination is one file here and one line in [`KINDS`].
+
+mod console;
+pub mod kind;
+mod pushover;
+pub mod retry;
+mod text;
+
+use kind::Kind;
+
+/// Every type of destination that a routes file can name.
+pub static KINDS: &[&Kind] = &[
+    &console::KIND,
+    &pushover::KIND,
+];
+
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == name).copied()
+}
