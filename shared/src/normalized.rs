@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod address;
+mod reading;
+
 /// What is known of an event, the same keys for every resource. Absent means that the payload does not say it (and
 /// that no look-up has yet).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Normalized {
     pub organization: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<Project>,
+    /// Slugs of the other projects, where an event has several (metric alerts).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more_projects: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +39,7 @@ pub struct Normalized {
     pub title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub culprit: Option<String>,
-    /// The metadata's value: an exception's own text.
+    /// The metadata's value: an exception's own text. Where there is none: a comment's text, an alert's description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Issue id, digits.
@@ -69,3 +75,46 @@ pub struct Project {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
+
+impl Normalized {
+    /// The event's headline: its title, else its name.
+    pub fn headline(&self) -> &str {
+        self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.event)
+    }
+
+    /// What a destination says below the headline: the value, else the culprit, else the headline. Never empty.
+    pub fn message(&self) -> &str {
+        let texts = [&self.value, &self.culprit];
+        let said = texts.into_iter().flatten().find(|text| !text.trim().is_empty());
+        said.map_or_else(|| self.headline(), String::as_str)
+    }
+
+    /// The page to open: the payload's own, else `{base_url}/organizations/{org}/issues/{id}/` where both are known.
+    ///
+    /// Never anything but `http` and `https`, and no part of a built one can change its path.
+    pub fn link(&self, base_url: &str) -> Option<String> {
+        if let Some(url) = self.url.as_ref().filter(|url| address::is_page(url)) {
+            return Some(url.clone());
+        }
+        let organization = self.organization.as_deref().filter(|slug| address::is_slug(slug))?;
+        let issue = self.issue.as_deref().filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))?;
+        Some(format!("{}/organizations/{organization}/issues/{issue}/", base_url.trim_end_matches('/')))
+    }
+
+    /// Whether the event's resource is about an issue, so that a look-up of the issue can tell more.
+    pub fn can_be_looked_up(&self) -> bool {
+        self.issue.is_some()
+            && matches!(
+                self.resource.as_str(),
+                "issue" | "error" | "event_alert" | "activity_alert" | "seer" | "comment"
+            )
+    }
+
+    /// Whether events of this resource have a level: that of their issue, event or error.
+    pub fn has_level(&self) -> bool {
+        matches!(self.resource.as_str(), "issue" | "error" | "event_alert" | "activity_alert")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -145,6 +145,13 @@ pub struct Issue {
     pub web_url_camel: Option<String>,
 }
 
+impl Issue {
+    /// Whatever of it can be read: nothing, where it is no object.
+    pub fn of(value: &Value) -> Self {
+        if value.is_object() { Self::deserialize(value).unwrap_or_default() } else { Self::default() }
+    }
+}
+
 /// The project of an issue.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
