@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// The address, or each address of the name, is not a public one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,15 +49,13 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    match [a, b, c, d, e, f] {
+    match address.segments() {
         // NAT64: what a resolver on a network without IPv4 makes of every IPv4 address.
-        [0x64, 0xff9b, 0, 0, 0, 0] => {
-            let [[i, j], [k, l]] = [g.to_be_bytes(), h.to_be_bytes()];
-            is_public_v4(Ipv4Addr::new(i, j, k, l))
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
         }
         // Within the global unicast space: protocol assignments (Teredo too), documentation, 6to4.
-        [0x2001, ..0x0200, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, ..0x1000, ..] => false,
+        [0x2001, ..0x0200 | 0x0db8, ..] | [0x2002, ..] | [0x3fff, ..0x1000, ..] => false,
         // Nothing outside that space is public: loopback, unique local, link-local, multicast, IPv4-compatible, …
         [first, ..] => first & 0xe000 == 0x2000,
     }

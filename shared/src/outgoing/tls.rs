@@ -66,7 +66,8 @@ fn system(ca_file: Option<&Path>) -> Result<RootCertStore, SetupError> {
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, SetupError> {
-    let failed = |error: rustls::pki_types::pem::Error| SetupError::CaFile { path: path.to_owned(), source: error.into() };
+    let failed =
+        |error: rustls::pki_types::pem::Error| SetupError::CaFile { path: path.to_owned(), source: error.into() };
     let certificates: Vec<_> =
         CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
     if certificates.is_empty() { Err(SetupError::EmptyCaFile(path.to_owned())) } else { Ok(certificates) }
