@@ -29,7 +29,8 @@ impl BaseUrl {
         if authority.host().is_empty() {
             return Err(BadBaseUrl("must name a host"));
         }
-        if authority.as_str().ends_with(':') || (authority.port().is_some() && authority.port_u16().is_none()) {
+        // The parser overlooks a port that is no number.
+        if authority.as_str() != authority.host() && authority.port_u16().is_none() {
             return Err(BadBaseUrl("must have a port from 0 to 65535, or none"));
         }
         // A fragment is dropped by the parser, so it is looked for in the text.
@@ -95,7 +96,7 @@ mod tests {
             ("https://sentry.io/#settings", "must have neither query nor fragment"),
             ("https://sentry.io//", "must not end with several slashes"),
             ("https://sentry.io/api/0/", "must be that of the web site, without /api/0"),
-            ("https://sentry.io:port", "must be a URL"),
+            ("https://sentry.io:port", "must have a port from 0 to 65535, or none"),
             ("https://sentry.io:", "must have a port from 0 to 65535, or none"),
             ("https://sentry.io:99999", "must have a port from 0 to 65535, or none"),
         ] {

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use super::token::AppCredentials;
 
 /// How long Sentry is to take it. Its documentation says 60 s.
-const LIFE: Duration = Duration::from_secs(60);
+const LIFE: Duration = Duration::from_mins(1);
 
 #[derive(Serialize)]
 struct Claims<'a> {
