@@ -57,9 +57,14 @@ impl Reqwest {
         })
     }
 
-    async fn exchange(&self, request: http::Request<Bytes>, policy: Policy) -> Result<http::Response<Bytes>, CallError> {
+    async fn exchange(
+        &self,
+        request: http::Request<Bytes>,
+        policy: Policy,
+    ) -> Result<http::Response<Bytes>, CallError> {
         let bodiless = request.body().is_empty() && matches!(*request.method(), Method::GET | Method::HEAD);
-        let mut request = reqwest::Request::try_from(request).map_err(|e| CallError::Malformed(e.without_url().into()))?;
+        let mut request =
+            reqwest::Request::try_from(request).map_err(|e| CallError::Malformed(e.without_url().into()))?;
         if bodiless {
             *request.body_mut() = None;
         }
