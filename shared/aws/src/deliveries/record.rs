@@ -1,0 +1,229 @@
+//! A delivery's record as an item of the table.
+
+use jiff::{Timestamp, civil::Date, tz::Offset};
+use shared::ids::{DeliveryId, DestinationName};
+use shared::ports::{DeliveryRecord, DeliveryState, StoreError};
+
+use super::STORE;
+use crate::row::{Item, ItemBuilder, MAX_COMPRESSED_BYTES, Reader, bytes, compress, expiry, millis, number, text};
+
+/// What the index `log` brings: all but the message, which is large and which no list shows.
+pub(super) const LOG_PROJECTION: &str = "#key, #event, #event_name, #installation, #destination, #route, #title, \
+     #state, #attempts, #next_try_at, #last_status, #last_error, #accepted_at, #ended_at, #expires";
+
+/// The names in [`LOG_PROJECTION`] and in the condition on the index's keys.
+pub(super) const LOG_NAMES: &[(&str, &str)] = &[
+    ("#log_partition", "log_partition"),
+    ("#time", "time"),
+    ("#key", "key"),
+    ("#event", "event"),
+    ("#event_name", "event_name"),
+    ("#installation", "installation"),
+    ("#destination", "destination"),
+    ("#route", "route"),
+    ("#title", "title"),
+    ("#state", "state"),
+    ("#attempts", "attempts"),
+    ("#next_try_at", "next_try_at"),
+    ("#last_status", "last_status"),
+    ("#last_error", "last_error"),
+    ("#accepted_at", "accepted_at"),
+    ("#ended_at", "ended_at"),
+    ("#expires", "expires"),
+];
+
+const PREFIX: &str = "delivery#";
+
+pub(super) fn key(id: &DeliveryId) -> String {
+    format!("{PREFIX}{id}")
+}
+
+/// The id out of an item's key.
+pub(super) fn id(item: &Item) -> Result<DeliveryId, StoreError> {
+    let row = Reader { store: STORE, item };
+    row.need("key", row.word("key", |key| key.strip_prefix(PREFIX)?.parse().ok())?)
+}
+
+pub(super) fn log_partition(day: Date, shard: u8) -> String {
+    format!("{day}#{shard}")
+}
+
+/// The sparse index has failed and parked ones only.
+pub(super) fn stuck_for(destination: &DestinationName, state: DeliveryState) -> Option<String> {
+    matches!(state, DeliveryState::Failed | DeliveryState::Parked).then(|| format!("{}#{destination}", state.as_str()))
+}
+
+/// By the id's first hex digit, which is as good as chance and always the same for one delivery.
+fn shard(id: &DeliveryId) -> u8 {
+    id.as_str().chars().next().and_then(|digit| digit.to_digit(16)).and_then(|n| u8::try_from(n).ok()).unwrap_or(0)
+}
+
+pub(super) fn item(record: &DeliveryRecord) -> Item {
+    let (message, note) = match record.message.as_deref().map(compress) {
+        Some(packed) if packed.len() > MAX_COMPRESSED_BYTES => (None, Some(packed.len())),
+        message => (message, None),
+    };
+    // Better a dead letter without its message than none at all.
+    let last_error = match (note, record.last_error.as_deref()) {
+        (None, error) => error.map(str::to_owned),
+        (Some(size), error) => {
+            let lead = error.map(|error| format!("{error}; ")).unwrap_or_default();
+            Some(format!("{lead}its message of {} kB compressed is too large to keep", size.div_ceil(1000)))
+        }
+    };
+    let day = Offset::UTC.to_datetime(record.accepted_at).date();
+    // A parked one waits for as long as its destination is down.
+    let expires = (record.state != DeliveryState::Parked).then_some(record.expires);
+    ItemBuilder::default()
+        .set("key", text(key(&record.id)))
+        .set("event", text(record.event.as_str()))
+        .set("event_name", text(&record.event_name))
+        .set("installation", text(record.installation.to_string()))
+        .set("destination", text(record.destination.as_str()))
+        .set("route", text(&record.route))
+        .set("title", text(&record.title))
+        .set("state", text(record.state.as_str()))
+        .set("attempts", number(record.attempts))
+        .set_some("next_try_at", record.next_try_at, millis)
+        .set_some("last_status", record.last_status, number)
+        .set_some("last_error", last_error, text)
+        .set("accepted_at", millis(record.accepted_at))
+        .set_some("ended_at", record.ended_at, millis)
+        .set_some("message", message, bytes)
+        .set_some("expires", expires, expiry)
+        .set_some("stuck_for", record.stuck_for(), text)
+        .set("log_partition", text(log_partition(day, shard(&record.id))))
+        .set("time", millis(record.accepted_at))
+        .build()
+}
+
+pub(super) fn delivery(item: &Item) -> Result<DeliveryRecord, StoreError> {
+    let row = Reader { store: STORE, item };
+    Ok(DeliveryRecord {
+        id: id(item)?,
+        event: row.need("event", row.word("event", |id| id.parse().ok())?)?,
+        event_name: row.need("event_name", row.text("event_name")?)?.to_owned(),
+        installation: row.need("installation", row.word("installation", |id| id.parse().ok())?)?,
+        destination: row.need("destination", row.word("destination", |name| name.parse().ok())?)?,
+        route: row.need("route", row.text("route")?)?.to_owned(),
+        title: row.need("title", row.text("title")?)?.to_owned(),
+        state: row.need("state", row.word("state", DeliveryState::from_word)?)?,
+        attempts: row.need("attempts", row.number("attempts")?)?,
+        next_try_at: row.instant("next_try_at")?,
+        last_status: row.number("last_status")?,
+        last_error: row.text("last_error")?.map(str::to_owned),
+        accepted_at: row.need("accepted_at", row.instant("accepted_at")?)?,
+        ended_at: row.instant("ended_at")?,
+        message: row.compressed("message")?,
+        expires: row.expiry("expires")?.unwrap_or(Timestamp::MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use shared::ids::EventId;
+
+    use super::*;
+
+    fn ms(value: i64) -> Timestamp {
+        Timestamp::from_millisecond(value).expect("in range")
+    }
+
+    fn record(state: DeliveryState) -> DeliveryRecord {
+        let event = EventId::of_signature("a signature");
+        let destination: DestinationName = "phones".parse().expect("a name");
+        let accepted_at = "2026-11-23T23:59:59.999Z".parse().expect("an instant");
+        DeliveryRecord {
+            id: DeliveryId::of(&event, accepted_at, &destination),
+            event,
+            event_name: "issue.created".into(),
+            installation: "a8e5d37a-696c-4c54-adb5-b3f28d64c7de".parse().expect("a UUID"),
+            destination,
+            route: "backend-issues".into(),
+            title: String::new(),
+            state,
+            attempts: 4,
+            next_try_at: Some(ms(1_795_550_000_001)),
+            last_status: Some(503),
+            last_error: Some("failed with 503".into()),
+            accepted_at,
+            ended_at: Some(ms(1_795_550_000_002)),
+            message: Some("{\"v\":1,\"title\":\"grüße\"}".into()),
+            expires: ms(1_798_000_000_000),
+        }
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was_stored() {
+        let full = record(DeliveryState::Failed);
+        let bare = DeliveryRecord {
+            state: DeliveryState::Queued,
+            next_try_at: None,
+            last_status: None,
+            last_error: None,
+            ended_at: None,
+            message: None,
+            ..full.clone()
+        };
+        for record in [full, bare] {
+            assert_eq!(delivery(&item(&record)).expect("just written"), record);
+        }
+    }
+
+    #[test]
+    fn only_failed_and_parked_ones_stand_in_the_index_of_the_stuck() {
+        use DeliveryState::{Accepted, Failed, Parked, Queued, Sent};
+        let cases =
+            [(Queued, None), (Sent, None), (Accepted, None), (Failed, Some("failed#phones")), (Parked, Some("parked#phones"))];
+        for (state, expected) in cases {
+            let record = record(state);
+            assert_eq!(item(&record).get("stuck_for"), expected.map(text).as_ref(), "{state:?}");
+            assert_eq!(record.stuck_for(), stuck_for(&record.destination, state), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_parked_record_is_never_forgotten() {
+        let parked = item(&record(DeliveryState::Parked));
+        assert!(!parked.contains_key("expires"));
+        assert_eq!(delivery(&parked).expect("readable").expires, Timestamp::MAX);
+        assert_eq!(item(&record(DeliveryState::Failed))["expires"], number(1_798_000_000_i64));
+    }
+
+    #[test]
+    fn the_log_has_a_partition_a_day_and_first_digit() {
+        let record = record(DeliveryState::Sent);
+        let digit = u8::from_str_radix(&record.id.as_str()[..1], 16).expect("hex");
+        let item = item(&record);
+        assert_eq!(item["log_partition"], text(format!("2026-11-23#{digit}")));
+        assert_eq!(item["time"], item["accepted_at"]);
+    }
+
+    #[test]
+    fn a_message_that_no_item_can_hold_is_left_out_and_the_record_says_so() {
+        // Hex of a counter's squares: text that hardly compresses below the half.
+        let noise = (0_u64..70_000).fold(String::new(), |mut text, n| {
+            let _ = write!(text, "{:016x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(n | 1));
+            text
+        });
+        let stored = delivery(&item(&DeliveryRecord { message: Some(noise), ..record(DeliveryState::Failed) }));
+        let stored = stored.expect("readable");
+        assert_eq!(stored.message, None);
+        let error = stored.last_error.expect("a reason");
+        assert!(error.starts_with("failed with 503; its message of "), "{error}");
+    }
+
+    #[test]
+    fn the_log_brings_what_a_record_needs() {
+        let names: Vec<_> = LOG_PROJECTION.split(", ").collect();
+        let full = record(DeliveryState::Failed);
+        let mut shown = item(&full);
+        shown.retain(|name, _| names.contains(&format!("#{name}").as_str()));
+        assert_eq!(delivery(&shown).expect("complete"), DeliveryRecord { message: None, ..full });
+        for name in names {
+            assert!(LOG_NAMES.iter().any(|(alias, attribute)| *alias == name && name[1..] == **attribute), "{name}");
+        }
+    }
+}
