@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn a_page_is_http_with_a_host() {
         assert!(is_page("https://a.test/x?y=1") && is_page("HTTP://127.0.0.1:9000/"));
-        for bad in ["javascript:alert(1)", "data:text/html,x", "https://", "//a.test/", "https://a.test/ x", "ftp://a/"] {
+        for bad in ["javascript:alert(1)", "data:text/html,x", "https://", "//a.test/", "https://a.test/ x", "ftp://a/"]
+        {
             assert!(!is_page(bad), "{bad}");
         }
     }

@@ -97,8 +97,8 @@ impl Normalized {
     fn read_comment(&mut self, comment: &Comment) {
         self.issue = id(comment.issue_id.as_ref());
         self.value = given(comment.comment.as_deref());
-        self.project = given(comment.project_slug.as_deref())
-            .map(|slug| Project { slug: Some(slug), ..Project::default() });
+        self.project =
+            given(comment.project_slug.as_deref()).map(|slug| Project { slug: Some(slug), ..Project::default() });
         let what = match self.action.as_str() {
             "updated" => "Comment changed",
             "deleted" => "Comment deleted",
@@ -150,7 +150,8 @@ impl Normalized {
             Some("COMPLETED") => "completed",
             _ => "ended",
         };
-        let app: Vec<String> = ["/appInfo/name", "/appInfo/version"].into_iter().filter_map(|p| text(data, p)).collect();
+        let app: Vec<String> =
+            ["/appInfo/name", "/appInfo/version"].into_iter().filter_map(|p| text(data, p)).collect();
         let title = format!("{step} {outcome}");
         self.title = Some(if app.is_empty() { title } else { format!("{}: {title}", app.join(" ")) });
         self.value = text(data, "/errorMessage").or_else(|| text(data, "/errorCode"));
@@ -168,7 +169,8 @@ impl Normalized {
             }
         }
         if self.organization.is_none() {
-            self.organization = pages.iter().copied().flatten().find_map(|url| address::of_page(url)).map(str::to_owned);
+            self.organization =
+                pages.iter().copied().flatten().find_map(|url| address::of_page(url)).map(str::to_owned);
         }
     }
 

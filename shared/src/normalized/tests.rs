@@ -73,7 +73,9 @@ fn every_sample_means_what_it_says() {
 #[test]
 fn the_table_has_every_webhook_sample() {
     let samples = std::fs::read_dir(format!("{}/samples", env!("CARGO_MANIFEST_DIR"))).expect("samples");
-    for path in samples.map(|entry| entry.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "json")) {
+    for path in
+        samples.map(|entry| entry.expect("entry").path()).filter(|path| path.extension().is_some_and(|e| e == "json"))
+    {
         let text = std::fs::read_to_string(&path).expect("sample");
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("name");
         let is_webhook = text.contains("\"Sentry-Hook-Signature\"");
@@ -119,8 +121,13 @@ fn a_metric_alert_may_have_several_projects() {
 #[test]
 fn a_message_is_the_value_else_the_culprit_else_the_title_and_never_empty() {
     let text = |text: &str| Some(text.to_owned());
-    let mut normalized =
-        Normalized { event: "issue.created".into(), value: text("v"), culprit: text("c"), title: text("t"), ..Normalized::default() };
+    let mut normalized = Normalized {
+        event: "issue.created".into(),
+        value: text("v"),
+        culprit: text("c"),
+        title: text("t"),
+        ..Normalized::default()
+    };
     assert_eq!(normalized.message(), "v");
     normalized.value = text(" \n");
     assert_eq!(normalized.message(), "c");
@@ -145,7 +152,9 @@ fn a_built_link_takes_slugs_and_digits_only() {
     assert_eq!(link("acme", "7", None), built);
     assert_eq!(link("acme", "7", Some("javascript:alert(1)")), built);
     assert_eq!(link("acme", "7", Some("https://a.test/i/7/")).as_deref(), Some("https://a.test/i/7/"));
-    for (organization, issue) in [("../x", "7"), ("acme", "7/../8"), ("a b", "7"), ("", "7"), ("acme", ""), ("acme", "x")] {
+    for (organization, issue) in
+        [("../x", "7"), ("acme", "7/../8"), ("a b", "7"), ("", "7"), ("acme", ""), ("acme", "x")]
+    {
         assert_eq!(link(organization, issue, None), None, "{organization} {issue}");
     }
 }

@@ -21,13 +21,15 @@ fn mended(text: &str) -> String {
     let mut depth = 0_usize;
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let taken = match c {
+        let len = match c {
             '"' => string_len(rest),
-            '-' | '0'..='9' => rest.find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len()),
+            '-' | '0'..='9' => {
+                rest.find(|c| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len())
+            }
             _ => c.len_utf8(),
         };
-        let (token, behind) = rest.split_at(taken);
-        rest = behind;
+        let piece = &rest[..len];
+        rest = &rest[len..];
         if matches!(c, '[' | '{') {
             depth += 1;
             if depth == MAX_DEPTH + 1 {
@@ -36,9 +38,9 @@ fn mended(text: &str) -> String {
         }
         if depth <= MAX_DEPTH {
             match c {
-                '"' => out.push_str(&paired(token)),
-                '-' | '0'..='9' if token.parse::<f64>().is_ok_and(f64::is_infinite) => out.push_str("null"),
-                _ => out.push_str(token),
+                '"' => out.push_str(&paired(piece)),
+                '-' | '0'..='9' if piece.parse::<f64>().is_ok_and(f64::is_infinite) => out.push_str("null"),
+                _ => out.push_str(piece),
             }
         }
         if matches!(c, ']' | '}') {

@@ -10,12 +10,22 @@ use super::tolerant::{Id, Tags, field, list, object};
 /// Who did it. An actor that is another app is shown as the receiving app, so `Application` is no proof of an echo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
-    User { id: Option<Id>, name: Option<String> },
+    User {
+        id: Option<Id>,
+        name: Option<String>,
+    },
     /// The app itself; the id is the app's UUID.
-    Application { id: Option<Id>, name: Option<String> },
+    Application {
+        id: Option<Id>,
+        name: Option<String>,
+    },
     Sentry,
     /// A type that is not known yet.
-    Other { kind: Option<String>, id: Option<Id>, name: Option<String> },
+    Other {
+        kind: Option<String>,
+        id: Option<Id>,
+        name: Option<String>,
+    },
 }
 
 impl Actor {

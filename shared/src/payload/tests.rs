@@ -148,9 +148,15 @@ fn counters_and_times_of_an_issue_do_not_count_but_all_else_does() {
         content_digest(&Event::parse(&resource.parse().unwrap(), body.to_string().as_bytes()).unwrap())
     };
     let plain = digest("issue", &|_| {});
-    for (key, value) in [("count", json!("6")), ("userCount", json!(9)), ("numComments", json!(1)), ("lastSeen", json!(0))] {
+    for (key, value) in
+        [("count", json!("6")), ("userCount", json!(9)), ("numComments", json!(1)), ("lastSeen", json!(0))]
+    {
         assert_eq!(digest("issue", &|body| body["data"]["issue"][key] = value.clone()), plain, "{key}");
-        assert_ne!(digest("other", &|body| body["data"]["issue"][key] = value.clone()), digest("other", &|_| {}), "{key}");
+        assert_ne!(
+            digest("other", &|body| body["data"]["issue"][key] = value.clone()),
+            digest("other", &|_| {}),
+            "{key}"
+        );
     }
     for path in ["/action", "/data/resolution_type", "/data/issue/status", "/data/issue/firstSeen", "/actor/name"] {
         let changed = digest("issue", &|body| *body.pointer_mut(path).unwrap() = json!("other"));

@@ -99,7 +99,7 @@ impl Compiler<'_> {
         let mut warnings = warnings::of(&placed);
         warnings.extend(unknown_events);
         warnings.sort_by_key(|warning| (warning.line, warning.column));
-        Routes { destinations, routes: placed.into_iter().map(|placed| placed.route).collect(), secrets, warnings }
+        Routes { destinations, in_order: placed.into_iter().map(|placed| placed.route).collect(), secrets, warnings }
     }
 
     fn blocks<'t>(&mut self, entry: &Entry<'t>) -> Vec<Block<'t>> {

@@ -40,7 +40,7 @@ impl Routes {
     pub fn decide(&self, event: &Normalized, looked_up: LookedUp) -> Decision {
         let mut planned: Vec<Planned> = Vec::new();
         let mut covered: BTreeSet<&DestinationName> = BTreeSet::new();
-        for route in self.routes.iter().filter(|route| !route.default) {
+        for route in self.in_order.iter().filter(|route| !route.default) {
             match route.when.verdict(event, looked_up) {
                 Verdict::No => {}
                 // Whether it matches or not, nothing would change: an earlier route goes wherever it goes.
@@ -57,7 +57,7 @@ impl Routes {
             }
         }
         if planned.is_empty()
-            && let Some(default) = self.routes.iter().find(|route| route.default)
+            && let Some(default) = self.in_order.iter().find(|route| route.default)
         {
             let planned_by_default =
                 default.to.iter().map(|name| Planned { destination: name.clone(), route: default.name.clone() });

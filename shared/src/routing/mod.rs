@@ -26,7 +26,7 @@ use crate::ids::DestinationName;
 pub struct Routes {
     destinations: BTreeMap<DestinationName, Destination>,
     /// In the order of the file; it decides which route gives a delivery its form.
-    routes: Vec<Route>,
+    in_order: Vec<Route>,
     secrets: Vec<SecretUse>,
     warnings: Vec<Mistake>,
 }
@@ -81,7 +81,7 @@ impl Routes {
 
     /// All routes, in the order of the file.
     pub fn routes(&self) -> &[Route] {
-        &self.routes
+        &self.in_order
     }
 
     /// Names of the secrets that the destinations need.

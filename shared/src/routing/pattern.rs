@@ -191,8 +191,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_text_matches_itself_with_any_run_starred(a in "[a-c.]{0,6}", b in "[a-c.]{0,6}", c in "[a-c.]{0,6}") {
-            let star = format!("{}*{}", a, c);
-            let text = format!("{}{}{}", a, b, c);
+            let star = format!("{a}*{c}");
+            let text = format!("{a}{b}{c}");
             prop_assert!(glob(&star, &text));
         }
 

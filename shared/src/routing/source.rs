@@ -139,7 +139,10 @@ mod tests {
             ("token = \"abc\" # x", "token = ***** # x"),
             ("token=\"abc", "token=****"),
             ("\"token\" = 'abc'", "\"token\" = *****"),
-            ("x = { token = \"abc\", user = \"secret:u\", a = 1 }", "x = { token = *****, user = \"secret:u\", a = 1 }"),
+            (
+                "x = { token = \"abc\", user = \"secret:u\", a = 1 }",
+                "x = { token = *****, user = \"secret:u\", a = 1 }",
+            ),
             ("token = \"a\\\"bc\"", "token = *******"),
             ("token = abc", "token = ***"),
             ("token = \"secret:abc\"", "token = \"secret:abc\""),

@@ -23,7 +23,7 @@ fn routes(routes: &str) -> Routes {
 }
 
 fn shown(mistakes: &[Mistake]) -> String {
-    mistakes.iter().map(|mistake| mistake.in_file("routes.toml").to_string()).collect::<Vec<_>>().join("\n\n")
+    mistakes.iter().map(|mistake| mistake.render("routes.toml")).collect::<Vec<_>>().join("\n\n")
 }
 
 fn mistakes(text: &str) -> String {
@@ -35,8 +35,8 @@ fn event(name: &str) -> Normalized {
     Normalized { event: name.into(), resource: resource.into(), action: action.into(), ..Normalized::default() }
 }
 
-fn project(slug: Option<&str>, name: Option<&str>) -> Option<Project> {
-    Some(Project { id: None, slug: slug.map(str::to_owned), name: name.map(str::to_owned) })
+fn project(slug: Option<&str>, name: Option<&str>) -> Project {
+    Project { id: None, slug: slug.map(str::to_owned), name: name.map(str::to_owned) }
 }
 
 /// What is delivered: `destination<route`, or `?` for a look-up.
@@ -68,8 +68,11 @@ to = ["phones"]
     assert_eq!(phones.values["token"], Value::Secret("pushover-token".into()));
     assert_eq!(routes.secret_names().into_iter().collect::<Vec<_>>(), ["pushover-token", "pushover-user"]);
     assert_eq!(routes.warnings(), []);
-    let issue =
-        Normalized { project: project(Some("backend"), Some("Backend")), level: Some("error".into()), ..event("issue.created") };
+    let issue = Normalized {
+        project: Some(project(Some("backend"), Some("Backend"))),
+        level: Some("error".into()),
+        ..event("issue.created")
+    };
     assert_eq!(decided(&routes, &issue, LookedUp::No), "phones<backend-issues");
 }
 
@@ -93,7 +96,8 @@ fn a_key_can_be_written_in_each_way_that_toml_has() {
         assert_eq!(decided(&routes, &with_level("error"), LookedUp::No), "log<r", "{route}");
         assert_eq!(decided(&routes, &with_level("info"), LookedUp::No), "", "{route}");
     }
-    let inline = "destination = [{ name = \"log\", type = \"console\" }]\nroute = [{ name = \"r\", when = {}, to = [\"log\"] }]";
+    let inline =
+        "destination = [{ name = \"log\", type = \"console\" }]\nroute = [{ name = \"r\", when = {}, to = [\"log\"] }]";
     assert_eq!(decided(&Routes::compile(inline).unwrap(), &event("a.b"), LookedUp::No), "log<r");
 }
 
@@ -103,7 +107,7 @@ fn values_compare_exactly_and_all_keys_must_match() {
         organization: Some("acme".into()),
         environment: Some("production".into()),
         level: Some("error".into()),
-        project: project(Some("backend"), Some("Backend")),
+        project: Some(project(Some("backend"), Some("Backend"))),
         ..event("error.created")
     };
     for (when, taken) in [
@@ -127,7 +131,7 @@ fn values_compare_exactly_and_all_keys_must_match() {
 #[test]
 fn a_metric_alert_of_several_projects_matches_by_any() {
     let alert = Normalized {
-        project: project(Some("a"), None),
+        project: Some(project(Some("a"), None)),
         more_projects: vec!["b".into()],
         ..event("metric_alert.critical")
     };
@@ -139,8 +143,8 @@ fn a_metric_alert_of_several_projects_matches_by_any() {
 #[test]
 fn a_look_up_is_asked_for_only_where_it_decides() {
     let about_issue = |name: &str| Normalized { issue: Some("7".into()), ..event(name) };
-    let with_slug = |name: &str| Normalized { project: project(Some("backend"), None), ..about_issue(name) };
-    let named = Normalized { project: project(Some("backend"), Some("Backend")), ..about_issue("issue.created") };
+    let with_slug = |name: &str| Normalized { project: Some(project(Some("backend"), None)), ..about_issue(name) };
+    let named = Normalized { project: Some(project(Some("backend"), Some("Backend"))), ..about_issue("issue.created") };
     for (when, event, expected) in [
         ("{ project = \"Backend\" }", about_issue("event_alert.triggered"), "?"),
         ("{ project = \"Backend\" }", with_slug("event_alert.triggered"), "?"),
@@ -169,7 +173,8 @@ fn a_look_up_is_asked_for_only_where_it_decides() {
 #[test]
 fn no_look_up_for_what_is_decided_already() {
     let about_issue = Normalized { issue: Some("7".into()), ..event("issue.created") };
-    let first = |to: &str, stop: bool| format!("[[route]]\nname = \"first\"\nwhen = {{}}\nto = [{to}]\nstop = {stop}\n");
+    let first =
+        |to: &str, stop: bool| format!("[[route]]\nname = \"first\"\nwhen = {{}}\nto = [{to}]\nstop = {stop}\n");
     let asks = |stop: bool| {
         format!("[[route]]\nname = \"asks\"\nwhen = {{ level = \"error\" }}\nto = [\"log\"]\nstop = {stop}\n")
     };
@@ -236,7 +241,7 @@ fn every_mistake_is_told_with_its_place_and_what_was_meant() {
 #[test]
 fn all_mistakes_of_syntax_are_told_at_once() {
     assert_snapshot!("syntax", mistakes("a = \n[[destination]\nname = \"☃\nok = 1\nbad = tru\n\nx = [1,\n"));
-    assert_snapshot!(mistakes("[[route]]\nname = \"a\"\nname = \"b\"\n"), @"");
+    assert_snapshot!("duplicate_key", mistakes("[[route]]\nname = \"a\"\nname = \"b\"\n"));
 }
 
 #[test]
@@ -265,7 +270,7 @@ fn warnings_tell_what_never_matches_and_the_file_is_taken() {
 fn a_missing_secret_is_told_where_it_is_asked_for() {
     let routes = routes("");
     let available = BTreeSet::from(["pushover-user".to_owned(), "pushover-tokn".to_owned()]);
-    assert_snapshot!(shown(&routes.missing_secrets(&available)), @"");
+    assert_snapshot!("missing_secrets", shown(&routes.missing_secrets(&available)));
     let all = BTreeSet::from(["pushover-user".to_owned(), "pushover-token".to_owned()]);
     assert_eq!(routes.missing_secrets(&all), []);
 }
@@ -317,10 +322,53 @@ proptest! {
 /// Text out of what routes files are made of: mostly broken, sometimes not.
 fn toml_like() -> impl Strategy<Value = String> {
     let token = prop::sample::select(vec![
-        "[[destination]]", "[[route]]", "[route.when]", "name", "type", "when", "to", "event", "level", "project", "default",
-        "stop", "token", "user", "base_url", "when.event", " = ", "=", "\n", "\n", "\n", "{ ", " }", "[", "]", ", ", ".",
-        "\"x\"", "\"pushover\"", "\"console\"", "\"secret:x\"", "\"issue.*\"", "\"error\"", "true", "1", "1.5", "'", "\"", "☃",
-        "# x", "1979-05-27", "\r\n", "\\", "name = \"a\"\n", "type = \"console\"\n", "to = [\"a\"]\n", "when = {}\n",
+        "[[destination]]",
+        "[[route]]",
+        "[route.when]",
+        "name",
+        "type",
+        "when",
+        "to",
+        "event",
+        "level",
+        "project",
+        "default",
+        "stop",
+        "token",
+        "user",
+        "base_url",
+        "when.event",
+        " = ",
+        "=",
+        "\n",
+        "\n",
+        "\n",
+        "{ ",
+        " }",
+        "[",
+        "]",
+        ", ",
+        ".",
+        "\"x\"",
+        "\"pushover\"",
+        "\"console\"",
+        "\"secret:x\"",
+        "\"issue.*\"",
+        "\"error\"",
+        "true",
+        "1",
+        "1.5",
+        "'",
+        "\"",
+        "☃",
+        "# x",
+        "1979-05-27",
+        "\r\n",
+        "\\",
+        "name = \"a\"\n",
+        "type = \"console\"\n",
+        "to = [\"a\"]\n",
+        "when = {}\n",
     ]);
     prop::collection::vec(token, 0..25).prop_map(|tokens| tokens.concat())
 }

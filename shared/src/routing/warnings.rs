@@ -36,7 +36,8 @@ fn asked_in_vain(placed: &Placed) -> Vec<Mistake> {
         if !vain.is_empty() {
             let verb = if vain.len() == 1 { "has" } else { "have" };
             let what = if *key == Key::Level { "a level" } else { "an environment" };
-            let warning = place.mistake(format!("{} never {verb} {what}: so this never matches there", known::listed(vain)));
+            let warning =
+                place.mistake(format!("{} never {verb} {what}: so this never matches there", known::listed(vain)));
             let help = match key {
                 Key::Level => "only `issue`, `error`, `event_alert` and `activity_alert` have a level".to_owned(),
                 _ => format!("only {} have an environment", known::listed(known::WITH_ENVIRONMENT.iter().copied())),
@@ -58,7 +59,8 @@ fn never_reached(routes: &[Placed]) -> Vec<Mistake> {
     let mut stopped_by: Option<&str> = None;
     for placed in routes.iter().filter(|placed| !placed.route.default) {
         if let Some(by) = stopped_by {
-            let message = format!("`{}` is never reached: `{by}` before it takes everything and stops", placed.route.name);
+            let message =
+                format!("`{}` is never reached: `{by}` before it takes everything and stops", placed.route.name);
             warnings.push(placed.name.mistake(message).warning());
         } else if placed.route.stop && placed.route.when.takes_everything() {
             stopped_by = Some(&placed.route.name);

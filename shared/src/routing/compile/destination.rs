@@ -75,7 +75,10 @@ impl Compiler<'_> {
             Some(name) => Some(Value::Secret(name.to_owned())),
             None if key.secret => {
                 let message = format!("`{}` must be `secret:NAME`: this file holds no secrets", key.name);
-                let help = format!("put the value into the secrets of the destinations, and write `{} = \"secret:NAME\"`", key.name);
+                let help = format!(
+                    "put the value into the secrets of the destinations, and write `{} = \"secret:NAME\"`",
+                    key.name
+                );
                 self.mistake_with_help(entry.value_at(), message, help);
                 None
             }

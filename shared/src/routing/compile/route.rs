@@ -29,7 +29,11 @@ impl Compiler<'_> {
         let mut keys = Vec::new();
         let when = match block.get("when") {
             Some(entry) if default => {
-                self.mistake_with_help(entry.at.clone(), "`when` beside `default`", "a default takes what no other route took");
+                self.mistake_with_help(
+                    entry.at.clone(),
+                    "`when` beside `default`",
+                    "a default takes what no other route took",
+                );
                 When::default()
             }
             Some(entry) => self.when(entry, &mut keys, unknown_events),
@@ -62,7 +66,11 @@ impl Compiler<'_> {
 
     fn to(&mut self, block: &Block<'_>, names: &DestinationNames) -> Vec<DestinationName> {
         let Some(entry) = block.get("to") else {
-            self.mistake_with_help(block.at.clone(), "a route has no `to`", "add `to = [\"NAME\"]`, the names of destinations");
+            self.mistake_with_help(
+                block.at.clone(),
+                "a route has no `to`",
+                "add `to = [\"NAME\"]`, the names of destinations",
+            );
             return Vec::new();
         };
         let Some(members) = entry.item.as_array() else {
@@ -129,7 +137,10 @@ impl Compiler<'_> {
     /// A pattern's values with their places: one text, or a list of texts.
     fn texts(&mut self, entry: &Entry<'_>) -> Vec<(String, Span)> {
         let Item::Value(value) = entry.item else {
-            self.mistake(entry.at.clone(), format!("`{}` is text or a list of texts, not {}", entry.key, type_name(entry.item)));
+            self.mistake(
+                entry.at.clone(),
+                format!("`{}` is text or a list of texts, not {}", entry.key, type_name(entry.item)),
+            );
             return Vec::new();
         };
         let members: Vec<&Value> = match value {
@@ -142,12 +153,12 @@ impl Compiler<'_> {
         };
         let mut texts = Vec::new();
         for member in members {
-            match member.as_str() {
-                Some(text) => texts.push((text.to_owned(), member.span())),
-                None => {
-                    let message = format!("`{}` is text or a list of texts, not {}", entry.key, type_name(&Item::Value(member.clone())));
-                    self.mistake(member.span().or_else(|| entry.at.clone()), message);
-                }
+            if let Some(text) = member.as_str() {
+                texts.push((text.to_owned(), member.span()));
+            } else {
+                let found = type_name(&Item::Value(member.clone()));
+                let message = format!("`{}` is text or a list of texts, not {found}", entry.key);
+                self.mistake(member.span().or_else(|| entry.at.clone()), message);
             }
         }
         texts
