@@ -1,0 +1,36 @@
+//! `DynamoDB` Local: AWS's own expression and validation code, in memory.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::parts::Parts;
+use crate::server::{Server, free_port, scratch};
+
+/// A running `DynamoDB` Local, empty at its start. Each access key id sees tables of its own. Stopped when dropped.
+#[derive(Debug)]
+pub struct DynamoDbLocal {
+    server: Server,
+}
+
+impl DynamoDbLocal {
+    /// On a free port.
+    pub fn start(parts: &Parts) -> Result<Self> {
+        let folder = scratch(parts.root(), "dynamodb")?;
+        let port = free_port()?;
+        let mut command = Command::new("java");
+        command
+            .current_dir(parts.dynamodb_local())
+            .args(["-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar"])
+            .args(["-inMemory", "-disableTelemetry", "-port"])
+            .arg(port.to_string());
+        let server =
+            Server::start(&command, port, &folder.join("dynamodb.log")).context("DynamoDB Local did not start")?;
+        Ok(Self { server })
+    }
+
+    /// For `AWS_ENDPOINT_URL_DYNAMODB`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.server.port())
+    }
+}
