@@ -104,6 +104,8 @@ Fill what the routes call secret:NAME, with any AWS client:
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
