@@ -10,7 +10,7 @@ pub enum Severity {
     Warning,
 }
 
-/// One mistake or warning. `Display` begins with `LINE:COLUMN`; [`Mistake::render`] puts the file's name before it.
+/// One mistake or warning. `Display` begins with `LINE:COLUMN`; [`Mistake::in_file`] puts the file's name before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub severity: Severity,
@@ -42,8 +42,8 @@ impl Mistake {
     }
 
     /// For people: `FILE:LINE:COLUMN: message`, the line with the place marked, and what to do.
-    pub fn render(&self, file: &str) -> String {
-        format!("{file}:{self}")
+    pub fn in_file(&self, file: &str) -> impl fmt::Display {
+        fmt::from_fn(move |f| write!(f, "{file}:{self}"))
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Value {
     Secret(String),
 }
 
+impl Value {
+    /// The name after `secret:`.
+    pub fn secret_name(&self) -> Option<&str> {
+        match self {
+            Self::Text(_) => None,
+            Self::Secret(name) => Some(name),
+        }
+    }
+}
+
 /// One `[[route]]`.
 #[derive(Debug, Clone)]
 pub struct Route {

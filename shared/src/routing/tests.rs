@@ -23,7 +23,7 @@ fn routes(routes: &str) -> Routes {
 }
 
 fn shown(mistakes: &[Mistake]) -> String {
-    mistakes.iter().map(|mistake| mistake.render("routes.toml")).collect::<Vec<_>>().join("\n\n")
+    mistakes.iter().map(|mistake| mistake.in_file("routes.toml").to_string()).collect::<Vec<_>>().join("\n\n")
 }
 
 fn mistakes(text: &str) -> String {
