@@ -56,6 +56,8 @@ impl<'a> Stack<'a> {
             sam.args(parameters.iter().map(|(key, value)| format!("{key}={value}")));
         }
         run(&mut sam, b"")?;
+        // MiniStack has copies of its own; these are a hundred megabytes.
+        fs::remove_dir_all(&folder)?;
 
         let mut stack = Self { parts, aws, name: name.to_owned(), api: String::new(), outputs: BTreeMap::new() };
         let described = stack.ask(&["describe", name], b"")?;

@@ -1,7 +1,9 @@
 //! `MiniStack`: SQS, Secrets Manager, HTTP API, Lambda, Scheduler and `CloudFormation` in one local process.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result};
 
@@ -73,5 +75,14 @@ impl MiniStack {
             .env("AWS_SECRET_ACCESS_KEY", ACCESS_KEY)
             .env_remove("AWS_SESSION_TOKEN")
             .env_remove("AWS_PROFILE");
+    }
+}
+
+impl Drop for MiniStack {
+    fn drop(&mut self) {
+        // A failed test leaves its log.
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
