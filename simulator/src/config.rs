@@ -124,9 +124,17 @@ impl Default for Config {
             app_slug: "switchboard".to_owned(),
             organization: "example-org".to_owned(),
             projects: vec![Project::new(3, "Backend"), Project::new(4, "Frontend")],
-            scopes: ["event:read", "event:write", "event:admin", "org:read", "project:read", "member:read", "team:read"]
-                .map(str::to_owned)
-                .to_vec(),
+            scopes: [
+                "event:read",
+                "event:write",
+                "event:admin",
+                "org:read",
+                "project:read",
+                "member:read",
+                "team:read",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             token_lifetime: Duration::from_hours(8),
             verify_install: true,
             webhook_url: None,

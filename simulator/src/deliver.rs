@@ -45,7 +45,9 @@ pub struct OverHttp;
 
 impl Deliver for OverHttp {
     fn send(&self, request: Request<Bytes>, timeout: Duration) -> Answering {
-        Box::pin(async move { tokio::time::timeout(timeout, exchange(request)).await.unwrap_or(Err(SendFailure::TimedOut)) })
+        Box::pin(
+            async move { tokio::time::timeout(timeout, exchange(request)).await.unwrap_or(Err(SendFailure::TimedOut)) },
+        )
     }
 }
 
@@ -60,7 +62,8 @@ async fn exchange(mut request: Request<Bytes>) -> Result<Response<Bytes>, SendFa
         .await
         .map_err(|error| SendFailure::Unreachable(error.to_string()))?;
 
-    let value = HeaderValue::from_str(authority.as_str()).map_err(|error| SendFailure::Unreachable(error.to_string()))?;
+    let value =
+        HeaderValue::from_str(authority.as_str()).map_err(|error| SendFailure::Unreachable(error.to_string()))?;
     request.headers_mut().insert(header::HOST, value);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>().map_err(|error| SendFailure::Unreachable(error.to_string()))?;
@@ -72,7 +75,8 @@ async fn exchange(mut request: Request<Bytes>) -> Result<Response<Bytes>, SendFa
         .map_err(|error| SendFailure::Broken(error.to_string()))?;
     // Polled here and not in a task of its own: when the time is up, the connection must go with the request.
     let answer = async {
-        let answer = sender.send_request(request.map(Full::new)).await.map_err(|e| SendFailure::Broken(e.to_string()))?;
+        let answer =
+            sender.send_request(request.map(Full::new)).await.map_err(|e| SendFailure::Broken(e.to_string()))?;
         collect(answer).await
     };
     tokio::pin!(answer, connection);
@@ -88,11 +92,12 @@ async fn exchange(mut request: Request<Bytes>) -> Result<Response<Bytes>, SendFa
 
 async fn collect<B>(answer: Response<B>) -> Result<Response<Bytes>, SendFailure>
 where
-    B: axum::body::HttpBody<Data = Bytes> + Send,
+    B: hyper::body::Body<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (parts, body) = answer.into_parts();
-    let body = Limited::new(body, ANSWER_LIMIT_BYTES).collect().await.map_err(|e| SendFailure::Broken(e.to_string()))?;
+    let body =
+        Limited::new(body, ANSWER_LIMIT_BYTES).collect().await.map_err(|e| SendFailure::Broken(e.to_string()))?;
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
@@ -161,7 +166,11 @@ mod tests {
         drop(closed);
         let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let cut = format!("http://{}", rude.local_addr().unwrap());
-        tokio::spawn(async move { while let Ok((stream, _)) = rude.accept().await { drop(stream) } });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = rude.accept().await {
+                drop(stream);
+            }
+        });
 
         let wait = Duration::from_millis(100);
         assert_eq!(OverHttp.send(to(&slow), wait).await.unwrap_err(), SendFailure::TimedOut);

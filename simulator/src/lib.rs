@@ -11,11 +11,15 @@ mod server;
 mod signing;
 mod simulator;
 mod state;
+#[cfg(test)]
+mod testing;
 mod webhooks;
 
 pub use config::{AppKind, Clock, Config, Project, Sleep, Version};
 pub use deliver::{Answering, Deliver, IntoRouter, OverHttp, SendFailure};
-pub use events::{Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown};
+pub use events::{
+    Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown,
+};
 pub use faults::{Endpoint, Fault, Faults};
 pub use pushover::PushoverMessage;
 pub use record::{Direction, Exchange};

@@ -58,6 +58,11 @@ impl Json {
         }
     }
 
+    /// The member `key` by itself; panics where it is missing.
+    pub(crate) fn take(mut self, key: &str) -> Self {
+        std::mem::replace(self.at(key), Self::Null)
+    }
+
     /// Compact text. `ascii` writes everything outside of ASCII as `\uXXXX`, as Sentry 23.7.1 does.
     pub(crate) fn to_bytes(&self, ascii: bool) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -14,7 +14,8 @@ use subtle::ConstantTimeEq as _;
 const LEEWAY_S: i64 = 10;
 
 fn mac(secret: &SecretString, message: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).expect("HMAC takes a key of any length");
     mac.update(message);
     mac
 }
