@@ -65,8 +65,7 @@ impl DynamoDeliveries {
 
 impl Deliveries for DynamoDeliveries {
     async fn create(&self, record: &DeliveryRecord) -> Result<Written, StoreError> {
-        let absent =
-            Expression { text: "attribute_not_exists(#key)", names: &[("#key", "key")], values: Vec::new() };
+        let absent = Expression { text: "attribute_not_exists(#key)", names: &[("#key", "key")], values: Vec::new() };
         self.0.put(record::item(record), &absent).await
     }
 
@@ -77,12 +76,7 @@ impl Deliveries for DynamoDeliveries {
     async fn claim(&self, id: &DeliveryId, now: Timestamp) -> Result<Claim, StoreError> {
         let condition = Expression {
             text: "#state = :queued AND #expires > :expired AND (attribute_not_exists(#next) OR #next <= :now)",
-            names: &[
-                ("#state", "state"),
-                ("#expires", "expires"),
-                ("#next", "next_try_at"),
-                ("#attempts", "attempts"),
-            ],
+            names: &[("#state", "state"), ("#expires", "expires"), ("#next", "next_try_at"), ("#attempts", "attempts")],
             values: vec![
                 (":queued", text(DeliveryState::Queued.as_str())),
                 (":expired", expired_at(now)),
@@ -126,12 +120,7 @@ impl Deliveries for DynamoDeliveries {
         self.0.put(record::item(&record), &unchanged).await
     }
 
-    async fn recent(
-        &self,
-        since: Timestamp,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<DeliveryRecord>, StoreError> {
+    async fn recent(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<DeliveryRecord>, StoreError> {
         let mut found = Vec::new();
         for day in days(since, now) {
             let missing = limit - found.len();
@@ -225,9 +214,7 @@ fn is_expired(item: &Item, now: Timestamp) -> bool {
 fn days(since: Timestamp, now: Timestamp) -> impl Iterator<Item = Date> {
     let day = |instant: Timestamp| Offset::UTC.to_datetime(instant).date();
     let (first, last) = (day(since), day(now));
-    (0..LOG_DAYS)
-        .map_while(move |back| last.checked_sub(back.days()).ok())
-        .take_while(move |date| *date >= first)
+    (0..LOG_DAYS).map_while(move |back| last.checked_sub(back.days()).ok()).take_while(move |date| *date >= first)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ impl Failure {
     }
 
     /// Something that we found wrong in an answer ourselves.
-    pub(crate) fn new(call: &'static str, reason: impl Into<String>) -> BoxError {
+    pub(crate) fn because(call: &'static str, reason: impl Into<String>) -> BoxError {
         Box::new(Self { call, reason: reason.into() })
     }
 }

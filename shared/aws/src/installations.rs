@@ -131,8 +131,8 @@ fn installation(item: &Item) -> Result<Installation, StoreError> {
 mod tests {
     use super::*;
 
-    fn ms(value: i64) -> Option<Timestamp> {
-        Some(Timestamp::from_millisecond(value).expect("in range"))
+    fn ms(value: i64) -> Timestamp {
+        Timestamp::from_millisecond(value).expect("in range")
     }
 
     fn full() -> Installation {
@@ -142,17 +142,17 @@ mod tests {
             organization: Some("acme".into()),
             app: Some("switchboard-1a2b".into()),
             tokens: Some(Sealed(vec![0, 159, 146, 150])),
-            expires_at: ms(1_795_550_000_001),
-            due_at: ms(1_795_550_000_002),
+            expires_at: Some(ms(1_795_550_000_001)),
+            due_at: Some(ms(1_795_550_000_002)),
             version: 7,
-            lease_until: ms(1_795_550_000_003),
-            verified_at: ms(1_795_550_000_004),
+            lease_until: Some(ms(1_795_550_000_003)),
+            verified_at: Some(ms(1_795_550_000_004)),
             manual_refresh_worked: true,
             refusals: 3,
-            gone_since: ms(1_795_550_000_005),
-            heal_after: ms(1_795_550_000_006),
-            first_seen: ms(1_795_550_000_007),
-            expires: ms(1_795_550_000_000),
+            gone_since: Some(ms(1_795_550_000_005)),
+            heal_after: Some(ms(1_795_550_000_006)),
+            first_seen: Some(ms(1_795_550_000_007)),
+            expires: Some(ms(1_795_550_000_000)),
         }
     }
 

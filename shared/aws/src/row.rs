@@ -27,8 +27,8 @@ pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-pub(crate) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+pub(crate) fn number(value: impl Into<i128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
 }
 
 /// Milliseconds since 1970.
@@ -108,11 +108,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Text that `parse` understands.
-    pub(crate) fn word<T>(
-        self,
-        name: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<Option<T>, StoreError> {
+    pub(crate) fn word<T>(self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
         match self.text(name)? {
             None => Ok(None),
             Some(value) => parse(value).map(Some).ok_or_else(|| self.corrupt(name, "not a known word")),
@@ -191,7 +187,7 @@ mod tests {
         let item = ItemBuilder::default()
             .set("text", number(7))
             .set("number", text("s3cret"))
-            .set("wide", number("99999999999999999999"))
+            .set("wide", number(i128::MAX))
             .set("packed", bytes(b"s3cret".to_vec()))
             .build();
         let reader = Reader { store: "test", item: &item };

@@ -2,7 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueOutput;
+use aws_sdk_secretsmanager::operation::get_secret_value::{GetSecretValueError, GetSecretValueOutput};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use shared::BoxError;
@@ -41,7 +41,7 @@ impl Secrets for SecretsManager {
         let unavailable = |source: BoxError| SecretsError::Unavailable { secret: secret.as_str(), source };
         let Some((_, id)) = self.ids.iter().find(|(known, _)| *known == secret) else {
             let reason = format!("{} was not asked for at the start", Use::from(secret).variable());
-            return Err(unavailable(Failure::new("GetSecretValue", reason)));
+            return Err(unavailable(Failure::because("GetSecretValue", reason)));
         };
         let word = match stage {
             Stage::Current => "AWSCURRENT",
@@ -53,7 +53,7 @@ impl Secrets for SecretsManager {
             // version, while a secret without a current one is a broken stack.
             Err(error)
                 if stage == Stage::Previous
-                    && error.as_service_error().is_some_and(|e| e.is_resource_not_found_exception()) =>
+                    && error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) =>
             {
                 Ok(None)
             }
@@ -64,6 +64,7 @@ impl Secrets for SecretsManager {
 
 fn version(output: GetSecretValueOutput) -> Result<SecretVersion, BoxError> {
     let since = output.created_date.and_then(|date| Timestamp::from_second(date.secs()).ok());
-    let text = output.secret_string.ok_or_else(|| Failure::new("GetSecretValue", "it is binary and has no text"))?;
+    let text =
+        output.secret_string.ok_or_else(|| Failure::because("GetSecretValue", "it is binary and has no text"))?;
     Ok(SecretVersion { text: SecretString::from(text), since })
 }

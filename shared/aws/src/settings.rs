@@ -56,7 +56,7 @@ impl Settings for DynamoSettings {
             let kilobytes = packed.len().div_ceil(1000);
             let limit = MAX_COMPRESSED_BYTES / 1000;
             let reason = format!("the routes file takes {kilobytes} kB compressed, over the limit of {limit} kB");
-            return Err(unavailable(STORE, Failure::new("PutItem", reason)));
+            return Err(unavailable(STORE, Failure::because("PutItem", reason)));
         }
         let item = ItemBuilder::default()
             .set("key", text(ROUTES))

@@ -175,8 +175,13 @@ mod tests {
     #[test]
     fn only_failed_and_parked_ones_stand_in_the_index_of_the_stuck() {
         use DeliveryState::{Accepted, Failed, Parked, Queued, Sent};
-        let cases =
-            [(Queued, None), (Sent, None), (Accepted, None), (Failed, Some("failed#phones")), (Parked, Some("parked#phones"))];
+        let cases = [
+            (Queued, None),
+            (Sent, None),
+            (Accepted, None),
+            (Failed, Some("failed#phones")),
+            (Parked, Some("parked#phones")),
+        ];
         for (state, expected) in cases {
             let record = record(state);
             assert_eq!(item(&record).get("stuck_for"), expected.map(text).as_ref(), "{state:?}");
