@@ -1,15 +1,30 @@
 //! What all functions share: signatures, payloads, installations, routing, destinations, and the ports to the
 //! outside. No AWS SDK and no SQLite here: those are the adapters' crates.
 
+pub mod batch;
+pub mod deliver;
+pub mod delivery;
 pub mod destinations;
+pub mod dispatch;
+pub mod envelope;
+pub mod events;
 pub mod ids;
+pub mod installation;
 pub mod normalized;
 pub mod outgoing;
 pub mod payload;
 pub mod ports;
+pub mod refresh;
+pub mod routes_in_force;
 pub mod routing;
 pub mod sealing;
+pub mod secrets;
 pub mod sentry;
+pub mod setup;
+pub mod signature;
+pub mod telemetry;
+pub mod webhook;
+pub mod wire;
 
 /// An error of somebody else's library, kept as a source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

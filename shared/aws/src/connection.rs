@@ -37,7 +37,9 @@ pub async fn sdk_config() -> Result<SdkConfig, EnvError> {
     if config.region().is_none() { Err(EnvError::NoRegion) } else { Ok(config) }
 }
 
-fn http_client() -> SharedHttpClient {
+/// One pool of connections for all clients that are built with it. Plain `http` works too; no proxy is taken from the
+/// environment.
+pub fn http_client() -> SharedHttpClient {
     let roots = TrustStore::empty().with_pem_certificate(ROOTS);
     let context = TlsContext::builder().with_trust_store(roots).build().expect("a trust store alone is a TLS context");
     aws_smithy_http_client::Builder::new()

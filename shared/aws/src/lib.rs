@@ -16,7 +16,7 @@ mod settings;
 mod sqs;
 mod table;
 
-pub use connection::sdk_config;
+pub use connection::{http_client, sdk_config};
 pub use deliveries::DynamoDeliveries;
 pub use environment::{EnvError, Use};
 pub use installations::DynamoInstallations;

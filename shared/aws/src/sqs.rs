@@ -29,16 +29,17 @@ impl Sqs {
         Self { client: Client::new(config), url: url.into() }
     }
 
-    /// `events.fifo` by `EVENTS_QUEUE_URL`, for whoever answers Sentry within its second: one call is one try, and the
-    /// caller decides about the next and how long each may take.
-    pub fn events_from_env(config: &SdkConfig) -> Result<Self, EnvError> {
-        Self::found_without_retries(config, &environment::process)
+    /// For whoever must answer in time: one call is one try, and the caller decides about the next and how long each may
+    /// take.
+    pub fn without_retries(config: &SdkConfig, url: impl Into<String>) -> Self {
+        let config = aws_sdk_sqs::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), url: url.into() }
     }
 
-    fn found_without_retries(config: &SdkConfig, lookup: Lookup<'_>) -> Result<Self, EnvError> {
-        let url = Use::Events.read(lookup)?;
-        let config = aws_sdk_sqs::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
-        Ok(Self { client: Client::from_conf(config), url })
+    /// `events.fifo` by `EVENTS_QUEUE_URL`, [`Self::without_retries`]: for the function that answers Sentry within its
+    /// second.
+    pub fn events_from_env(config: &SdkConfig) -> Result<Self, EnvError> {
+        Ok(Self::without_retries(config, Use::Events.read(&environment::process)?))
     }
 
     /// The queue that `queue` names in the environment, with the SDK's own retries.

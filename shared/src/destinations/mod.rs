@@ -10,6 +10,7 @@ use kind::Kind;
 
 /// Every type of destination that a routes file can name.
 pub static KINDS: &[&Kind] = &[
+    // One line each, so that adding one is one line.
     &console::KIND,
     &pushover::KIND,
 ];

@@ -15,10 +15,7 @@ const URL_MAX: usize = 512;
 
 pub static KIND: Kind = Kind {
     name: "pushover",
-    keys: &[
-        Key { name: "user", required: true, secret: true },
-        Key { name: "token", required: true, secret: true },
-    ],
+    keys: &[Key { name: "user", required: true, secret: true }, Key { name: "token", required: true, secret: true }],
     render,
     judge,
 };

@@ -26,7 +26,13 @@ const JITTER: f64 = 0.1;
 pub const TOO_OLD: Duration = Duration::from_hours(12);
 
 /// When try number `attempts + 1` is due, after `attempts` failed at `now`. `None`: no more tries.
-pub fn next_try(next: Next, attempts: u32, accepted_at: Timestamp, now: Timestamp, chance: &impl Chance) -> Option<Timestamp> {
+pub fn next_try(
+    next: Next,
+    attempts: u32,
+    accepted_at: Timestamp,
+    now: Timestamp,
+    chance: &impl Chance,
+) -> Option<Timestamp> {
     let Next::Retry { not_before } = next else { return None };
     if is_too_old(accepted_at, now) {
         return None;
@@ -49,7 +55,9 @@ mod tests {
     fn waits_grow_with_jitter_added_and_then_end() {
         let now = Timestamp::from_second(1_700_000_000).unwrap();
         let by_schedule = Next::Retry { not_before: None };
-        for (attempts, seconds) in [(1u32, 5.0f64), (2, 30.0), (3, 120.0), (4, 600.0), (5, 1800.0), (6, 7200.0), (7, 21600.0)] {
+        for (attempts, seconds) in
+            [(1u32, 5.0f64), (2, 30.0), (3, 120.0), (4, 600.0), (5, 1800.0), (6, 7200.0), (7, 21600.0)]
+        {
             for _ in 0..50 {
                 let at = next_try(by_schedule, attempts, now, now, &SystemChance).unwrap();
                 let wait = at.duration_since(now).as_secs_f64();

@@ -24,7 +24,8 @@ pub fn cut(text: &str, max: usize) -> String {
 
 /// [`cut`], with control characters and line breaks as spaces: for titles and log lines.
 pub fn one_line(text: &str, max: usize) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect();
+    let line: String =
+        text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect();
     cut(line.trim(), max)
 }
 

@@ -1,0 +1,61 @@
+//! All ports together.
+
+use shared::ports::{Chance, Clock, Outgoing, Platform, Secrets};
+
+use crate::{SqliteDeliveries, SqliteInstallations, SqliteQueue, SqliteSettings, Store};
+
+/// The store with what is around it: everything that `dev` and `serve` run on.
+pub struct EmbeddedPlatform<C, H, O, S> {
+    pub store: Store<C>,
+    pub clock: C,
+    pub chance: H,
+    pub outgoing: O,
+    pub secrets: S,
+}
+
+impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for EmbeddedPlatform<C, H, O, S> {
+    type Installations = SqliteInstallations;
+    type Deliveries = SqliteDeliveries;
+    type Settings = SqliteSettings;
+    type Queue = SqliteQueue<C>;
+    type Secrets = S;
+    type Clock = C;
+    type Chance = H;
+    type Outgoing = O;
+
+    fn installations(&self) -> &Self::Installations {
+        self.store.installations()
+    }
+
+    fn deliveries(&self) -> &Self::Deliveries {
+        self.store.deliveries()
+    }
+
+    fn settings(&self) -> &Self::Settings {
+        self.store.settings()
+    }
+
+    fn events(&self) -> &Self::Queue {
+        self.store.events()
+    }
+
+    fn outbox(&self) -> &Self::Queue {
+        self.store.outbox()
+    }
+
+    fn secrets(&self) -> &Self::Secrets {
+        &self.secrets
+    }
+
+    fn clock(&self) -> &Self::Clock {
+        &self.clock
+    }
+
+    fn chance(&self) -> &Self::Chance {
+        &self.chance
+    }
+
+    fn outgoing(&self) -> &Self::Outgoing {
+        &self.outgoing
+    }
+}

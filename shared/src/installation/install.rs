@@ -1,0 +1,186 @@
+//! A grant code is exchanged once, though the browser and `installation.created` race for it and the user clicks twice.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Keeper, KeeperError, Renewal};
+use crate::ids::InstallationId;
+use crate::ports::{Clock, Installation, Platform, Status};
+use crate::sentry::{AppCredentials, TokenError};
+
+/// How much time there is for an install.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// The function's own end.
+    pub deadline: Timestamp,
+    /// No exchange is begun with less left.
+    pub least_for_exchange: Duration,
+    pub token_timeout: Duration,
+    pub verify_timeout: Duration,
+}
+
+impl Budget {
+    /// For a browser behind the gateway, which ends at 30 s: 28 s from `began`.
+    pub fn browser(began: Timestamp) -> Self {
+        Self {
+            deadline: began + Duration::from_secs(28),
+            least_for_exchange: Duration::from_secs(24),
+            token_timeout: Duration::from_secs(15),
+            verify_timeout: Duration::from_secs(8),
+        }
+    }
+
+    /// Where nobody waits; the function ends at `deadline`.
+    pub fn background(deadline: Timestamp) -> Self {
+        Self {
+            deadline,
+            least_for_exchange: Duration::from_secs(25),
+            token_timeout: Duration::from_secs(20),
+            verify_timeout: Duration::from_secs(8),
+        }
+    }
+
+    pub fn allows_exchange(&self, now: Timestamp) -> bool {
+        now + self.least_for_exchange <= self.deadline
+    }
+}
+
+/// How an install ended.
+#[derive(Debug)]
+pub enum Install {
+    /// By this very call.
+    Installed(Installation),
+    /// Tokens are stored already.
+    Already(Installation),
+    /// Somebody else is exchanging until then.
+    Held(Timestamp),
+    /// A tombstone: a new install has a new UUID.
+    Removed,
+    /// The code is used, wrong or expired, or not this app's.
+    CodeRefused,
+    /// Sentry gave no answer that says anything about the code.
+    NotNow(TokenError),
+    NoTime,
+}
+
+impl<P: Platform> Keeper<P> {
+    /// Exchanges `code` unless tokens are stored or somebody else is at it, stores them, and tells Sentry.
+    pub async fn install(
+        &self,
+        id: InstallationId,
+        code: &SecretString,
+        budget: Budget,
+    ) -> Result<Install, KeeperError> {
+        if !budget.allows_exchange(self.now()) {
+            return Ok(Install::NoTime);
+        }
+        // Before the lease: nothing may be left half done for want of a secret.
+        let credentials = AppCredentials::from(&*self.app().await?);
+        let mut found = None;
+        let leased = self
+            .update(id, |row, now| {
+                let is_open = row.status != Status::Removed && row.tokens.is_none();
+                let was_absent = row.version == 0;
+                let held_until = row.lease_until;
+                if is_open && row.lease(now) {
+                    if was_absent {
+                        row.seen_without_tokens(now);
+                        row.heal_after = None;
+                    }
+                    return Some(was_absent);
+                }
+                found = Some((row.clone(), held_until));
+                None
+            })
+            .await?;
+        let Some((_, was_absent)) = leased else {
+            return match found {
+                Some((row, _)) if row.status == Status::Removed => Ok(Install::Removed),
+                Some((row, _)) if row.tokens.is_some() => Ok(Install::Already(self.finish(row, budget).await?)),
+                Some((_, Some(until))) => Ok(Install::Held(until)),
+                _ => Err(KeeperError::Contended),
+            };
+        };
+        let granted = match self.sentry().exchange(id, code.expose_secret(), &credentials, budget.token_timeout).await {
+            Ok(granted) => granted,
+            Err(error) => return self.exchange_failed(id, error, was_absent).await,
+        };
+        match self.store(id, granted, false).await? {
+            Renewal::Renewed(row, _) => Ok(Install::Installed(self.finish(row, budget).await?)),
+            _ => Ok(Install::Removed),
+        }
+    }
+
+    /// Verifies what is stored, if that was not done yet. A failure is `refresh`'s to repeat.
+    async fn finish(&self, row: Installation, budget: Budget) -> Result<Installation, KeeperError> {
+        let Some(sealed) = row.tokens.as_ref().filter(|_| row.verified_at.is_none()) else { return Ok(row) };
+        let left = Duration::try_from(budget.deadline.duration_since(self.now())).unwrap_or_default();
+        let timeout = budget.verify_timeout.min(left);
+        let tokens = self.open(row.id, sealed).await?;
+        if let Err(error) = self.verify(row.id, &tokens.access, timeout).await? {
+            tracing::warn!(installation.id = %row.id, "the install is not verified yet, it is tried again: {}", crate::webhook::chain(&error));
+        }
+        Ok(self.read(row.id).await?.unwrap_or(row))
+    }
+
+    async fn exchange_failed(
+        &self,
+        id: InstallationId,
+        error: TokenError,
+        was_absent: bool,
+    ) -> Result<Install, KeeperError> {
+        let is_refusal = matches!(
+            error,
+            TokenError::Refused { .. }
+                | TokenError::BadCredentials
+                | TokenError::Gone
+                | TokenError::WrongAddress { .. }
+        );
+        let mut stored = None;
+        self.update(id, |row, now| {
+            if row.tokens.is_some() || row.status == Status::Removed {
+                stored = Some(row.clone());
+                return None;
+            }
+            if is_refusal && was_absent {
+                // Anybody can send a browser here: what is not of this app leaves nothing behind.
+                row.forget(now);
+            } else {
+                row.lease_until = None;
+                row.due_at = None;
+                if error.maybe_committed() {
+                    // The code may be used up: the manual refresh finds out.
+                    row.due_at = Some(now);
+                }
+            }
+            Some(())
+        })
+        .await?;
+        tracing::warn!(installation.id = %id, "the code was not exchanged: {}", crate::webhook::chain(&error));
+        Ok(match (stored, is_refusal) {
+            (Some(row), _) if row.status == Status::Removed => Install::Removed,
+            (Some(row), _) => Install::Already(row),
+            (None, true) if matches!(error, TokenError::Refused { .. } | TokenError::Gone) => Install::CodeRefused,
+            (None, _) => Install::NotNow(error),
+        })
+    }
+
+    /// Waits until somebody else's exchange has ended, at most until `until`.
+    pub async fn wait_for_tokens(
+        &self,
+        id: InstallationId,
+        until: Timestamp,
+    ) -> Result<Option<Installation>, KeeperError> {
+        loop {
+            match self.read(id).await? {
+                Some(row) if row.tokens.is_some() || row.status == Status::Removed => return Ok(Some(row)),
+                Some(row) if row.lease_until.is_some_and(|lease| lease > self.now()) && self.now() < until => {
+                    self.platform.clock().sleep(Duration::from_millis(200)).await;
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! An access token for a call, on demand.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::life::Fate;
+use super::{Keeper, KeeperError, Renewal};
+use crate::ids::InstallationId;
+use crate::ports::{Platform, Status};
+use crate::sentry::{ApiError, Issue, PathForm};
+
+/// There is no token to call with now.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    /// It has none yet: the install may still be under way.
+    #[error("the installation has no token yet")]
+    NotYet,
+    #[error("the installation is removed")]
+    Removed,
+    #[error("the token could not be renewed")]
+    NotRenewed,
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+}
+
+/// Why an issue could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NoIssue {
+    #[error(transparent)]
+    Token(#[from] NoToken),
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl NoIssue {
+    /// Whether trying again later gets the same answer.
+    pub fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Token(NoToken::Removed) | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
+        )
+    }
+}
+
+/// One call for an issue.
+const ISSUE_TIMEOUT: Duration = Duration::from_secs(8);
+/// One call of the token endpoint, where nobody waits.
+pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl<P: Platform> Keeper<P> {
+    /// A token that has not expired: the stored one, else a new one. `not` is one that Sentry has just refused: the
+    /// store is read again, and only if it still holds that very one it is renewed.
+    async fn token(
+        &self,
+        id: InstallationId,
+        not: Option<&SecretString>,
+    ) -> Result<(SecretString, Option<String>), NoToken> {
+        if let Some(token) = self.app().await.map_err(KeeperError::from)?.api_token.clone() {
+            let organization = self.read(id).await.map_err(KeeperError::from)?.and_then(|row| row.organization);
+            return Ok((token, organization));
+        }
+        let row = self.read(id).await.map_err(KeeperError::from)?.ok_or(NoToken::NotYet)?;
+        if row.status == Status::Removed {
+            return Err(NoToken::Removed);
+        }
+        let sealed = row.tokens.as_ref().ok_or(NoToken::NotYet)?;
+        if row.has_usable_token(self.now()) {
+            let tokens = self.open(id, sealed).await?;
+            if not.is_none_or(|refused| refused.expose_secret() != tokens.access.expose_secret()) {
+                return Ok((tokens.access, row.organization));
+            }
+        }
+        match self.renew(id, TOKEN_TIMEOUT).await? {
+            Renewal::Renewed(row, tokens) => Ok((tokens.access, row.organization)),
+            Renewal::Removed => Err(NoToken::Removed),
+            Renewal::Failed(_, Fate::Gone | Fate::Lost | Fate::LivesOn) | Renewal::Held(_) => Err(NoToken::NotRenewed),
+        }
+    }
+
+    /// Reads an issue with the installation's token. A 401 reads the store again, renews only if that did not help, and
+    /// tries once more.
+    pub async fn issue(&self, id: InstallationId, issue: &str, form: PathForm) -> Result<Issue, NoIssue> {
+        let (token, organization) = self.token(id, None).await?;
+        let organization = organization.filter(|_| form == PathForm::Organization);
+        match self.sentry().issue(organization.as_deref(), issue, &token, ISSUE_TIMEOUT).await {
+            Err(ApiError::TokenExpiredOrInvalid) => {
+                let (token, _) = self.token(id, Some(&token)).await?;
+                Ok(self.sentry().issue(organization.as_deref(), issue, &token, ISSUE_TIMEOUT).await?)
+            }
+            result => Ok(result?),
+        }
+    }
+}
