@@ -1,1 +1,296 @@
-//!
+//! `dispatch`: what an accepted event means. The installation's life is handled here; the rest is matched against the
+//! routes and fanned out, one message a delivery.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::batch::{self, Done};
+use crate::delivery::Delivery;
+use crate::events::AcceptedEvent;
+use crate::ids::{DeliveryId, InstallationId};
+use crate::installation::{Budget, Install, Keeper, KeeperError};
+use crate::look_up::LookUps;
+use crate::normalized::Normalized;
+use crate::payload::{self, Data};
+use crate::ports::{
+    Clock, Deliveries, DeliveryRecord, DeliveryState, Outcome, Platform, Queue, QueueError, Received, Status,
+    StoreError, Written,
+};
+use crate::repeats;
+use crate::routes_in_force::{InForce, NoRoutes, RoutesInForce};
+use crate::routing::{Decision, LookedUp, Planned};
+use crate::sentry::BaseUrl;
+use crate::telemetry::{self, Counter};
+use crate::webhook::chain;
+
+/// How long a message waits while somebody else exchanges its code.
+const WHILE_INSTALLING: Duration = Duration::from_secs(10);
+/// With less left nothing is begun: what there is no time for goes back untried.
+const LEAST_TIME: Duration = Duration::from_secs(3);
+const RECORD_LIVES: Duration = Duration::from_hours(30 * 24);
+
+/// `dispatch`, with what it keeps between messages.
+pub struct Dispatch<P: Platform> {
+    platform: Arc<P>,
+    keeper: Keeper<P>,
+    routes: RoutesInForce,
+    look_ups: LookUps,
+}
+
+/// Why a message is not done. The text is the log line.
+#[derive(Debug, thiserror::Error)]
+enum Undone {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Keeper(#[from] KeeperError),
+    #[error(transparent)]
+    Routes(#[from] NoRoutes),
+}
+
+impl<P: Platform> Dispatch<P>
+where
+    P::Secrets: Clone,
+    P::Clock: Clone,
+{
+    pub fn new(platform: Arc<P>, base_url: BaseUrl) -> Self {
+        let keeper = Keeper::new(Arc::clone(&platform), base_url);
+        Self { platform, keeper, routes: RoutesInForce::default(), look_ups: LookUps::default() }
+    }
+}
+
+impl<P: Platform> Dispatch<P> {
+    /// Handles a batch until `deadline`, the function's own; returns the ids of the messages that are not done.
+    pub async fn handle(&self, messages: Vec<Received>, deadline: Timestamp) -> Vec<String> {
+        batch::handle(self.platform.events(), messages, |message| self.handle_one(message, deadline)).await
+    }
+
+    async fn handle_one(&self, message: Received, deadline: Timestamp) -> Done {
+        if self.now() + LEAST_TIME > deadline {
+            return Done::Later(Duration::ZERO);
+        }
+        let read = AcceptedEvent::from_received(&message).map_err(|e| e.to_string()).and_then(|event| {
+            let payload = payload::Event::parse(&event.resource, &event.body).map_err(|e| e.to_string())?;
+            Ok((event, payload))
+        });
+        let (event, payload) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::error!(message.id, "{error}: left to the queue's dead letters");
+                return Done::Failed;
+            }
+        };
+        match self.dispatch(&event, &payload, &message.group, deadline).await {
+            Ok(done) => done,
+            Err(Undone::Routes(error)) => {
+                tracing::error!(event.id = %event.id, "waits for 30 min: {error}");
+                Done::Later(crate::deliver::MISCONFIGURED_WAIT)
+            }
+            Err(error) => {
+                tracing::error!(event.id = %event.id, event.request_id, "{}", chain(&error));
+                Done::Failed
+            }
+        }
+    }
+
+    async fn dispatch(
+        &self,
+        event: &AcceptedEvent,
+        payload: &payload::Event,
+        group: &str,
+        deadline: Timestamp,
+    ) -> Result<Done, Undone> {
+        if repeats::is_repeat(self.platform.deliveries(), event, payload, self.now()).await? {
+            telemetry::count(Counter::RepeatsDropped, self.now());
+            tracing::info!(event.id = %event.id, event.request_id, event.name = payload.name(), "a repeat within 30 min: dropped");
+            return Ok(Done::Yes);
+        }
+        let mut normalized = Normalized::of(payload);
+        let in_force = if let Some(change) = lifecycle(payload) {
+            match self.live(payload.installation, change, deadline).await? {
+                Done::Yes => {}
+                undone => return Ok(undone),
+            }
+            // A broken routes file does not stand in the way of an install.
+            match self.in_force().await {
+                Ok(in_force) => in_force,
+                Err(error) => {
+                    tracing::error!(event.id = %event.id, "not routed: {error}");
+                    return Ok(Done::Yes);
+                }
+            }
+        } else {
+            let organization = self.meet(payload.installation, deadline).await?;
+            normalized.organization = normalized.organization.or(organization);
+            self.in_force().await?
+        };
+        let planned = match self.decide(&in_force, &mut normalized, payload.installation, event.accepted_at).await {
+            Ok(planned) => planned,
+            Err(wait) => return Ok(Done::Later(wait)),
+        };
+        tracing::info!(event.id = %event.id, event.name = normalized.event, installation.id = %payload.installation, deliveries = planned.len(), "{}", normalized.headline());
+        for planned in planned {
+            self.fan_out(event, group, &in_force, planned, &normalized).await?;
+        }
+        Ok(Done::Yes)
+    }
+
+    async fn in_force(&self) -> Result<InForce, NoRoutes> {
+        self.routes.get(self.platform.settings(), self.platform.clock(), None).await
+    }
+
+    /// The installation's own life.
+    async fn live(&self, id: InstallationId, change: Change<'_>, deadline: Timestamp) -> Result<Done, Undone> {
+        let code = match change {
+            Change::Deleted => {
+                self.keeper.remove(id).await?;
+                return Ok(Done::Yes);
+            }
+            // Serialized after the redirect's exchange: there is nothing left to exchange.
+            Change::Created(None) => {
+                self.meet(id, deadline).await?;
+                return Ok(Done::Yes);
+            }
+            Change::Created(Some(code)) => code,
+        };
+        Ok(match self.keeper.install(id, code, Budget::background(deadline)).await? {
+            Install::Installed(_) | Install::Already(_) | Install::Removed => Done::Yes,
+            Install::Held(_) => Done::Later(WHILE_INSTALLING),
+            Install::NoTime => Done::Later(Duration::ZERO),
+            // The code lives for 10 minutes; a used one is refused like a wrong one, and then nothing is left to do.
+            Install::CodeRefused => Done::Yes,
+            Install::NotNow(_) => Done::Later(WHILE_INSTALLING),
+        })
+    }
+
+    /// A verified webhook came from this installation: it is recorded or won back where that is needed. Returns the
+    /// slug of its organization, where that is known.
+    async fn meet(&self, id: InstallationId, deadline: Timestamp) -> Result<Option<String>, Undone> {
+        let row = self.keeper.read(id).await?;
+        match row {
+            Some(row) if row.status == Status::Removed || row.tokens.is_some() => Ok(row.organization),
+            Some(row) if row.status == Status::Active => Ok(row.organization),
+            row => {
+                if let Err(error) = self.keeper.meet(id, Budget::background(deadline)).await {
+                    // Its events are routed all the same.
+                    tracing::error!(installation.id = %id, "{}", chain(&error));
+                }
+                Ok(self.keeper.read(id).await?.or(row).and_then(|row| row.organization))
+            }
+        }
+    }
+
+    /// Where the event goes; an error is how long to wait before the look-up is tried again.
+    async fn decide(
+        &self,
+        in_force: &InForce,
+        normalized: &mut Normalized,
+        installation: InstallationId,
+        accepted_at: Timestamp,
+    ) -> Result<Vec<Planned>, Duration> {
+        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, LookedUp::No) {
+            return Ok(planned);
+        }
+        self.look_ups.fill_project(installation, normalized, self.now());
+        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, LookedUp::No) {
+            return Ok(planned);
+        }
+        let looked_up = match self.look_ups.fill(&self.keeper, installation, normalized, self.now()).await {
+            Ok(()) => LookedUp::Yes,
+            Err(error) => {
+                let wait = (!error.is_final()).then(|| crate::look_up::next_try(accepted_at, self.now())).flatten();
+                tracing::warn!(installation.id = %installation, issue.id = normalized.issue, "the issue could not be looked up{}: {}",
+                    if wait.is_some() { ", it is tried again" } else { "; the event is matched with what is known" }, chain(&error));
+                if let Some(wait) = wait {
+                    return Err(wait);
+                }
+                normalized.look_up_failed = true;
+                LookedUp::Failed
+            }
+        };
+        match in_force.routes.decide(normalized, looked_up) {
+            Decision::Deliver(planned) => Ok(planned),
+            Decision::NeedsIssue => Ok(Vec::new()),
+        }
+    }
+
+    /// One record and one message. The record comes first: a message without one is a leftover.
+    async fn fan_out(
+        &self,
+        event: &AcceptedEvent,
+        group: &str,
+        in_force: &InForce,
+        planned: Planned,
+        normalized: &Normalized,
+    ) -> Result<(), Undone> {
+        let id = DeliveryId::of(&event.id, event.accepted_at, &planned.destination);
+        let delivery = Delivery {
+            id: id.clone(),
+            event: event.id.clone(),
+            destination: planned.destination.clone(),
+            route: planned.route.clone(),
+            routes: in_force.version,
+            accepted_at: event.accepted_at,
+            normalized: normalized.clone(),
+        };
+        let record = DeliveryRecord {
+            id: id.clone(),
+            event: event.id.clone(),
+            event_name: normalized.event.clone(),
+            installation: normalized.installation.parse().map_err(|_| QueueError::Malformed)?,
+            destination: planned.destination,
+            route: planned.route,
+            title: crate::destinations::one_line(normalized.headline(), 200),
+            state: DeliveryState::Queued,
+            attempts: 0,
+            next_try_at: None,
+            last_status: None,
+            last_error: None,
+            accepted_at: event.accepted_at,
+            ended_at: None,
+            message: None,
+            expires: event.accepted_at + RECORD_LIVES,
+        };
+        // A conflict is this very event once more: its message may not have been sent, and a repeat is harmless.
+        let (Written::Done | Written::Conflict) = self.platform.deliveries().create(&record).await?;
+        let message = delivery.to_message(group);
+        match message.check(self.platform.outbox().max_bytes()) {
+            Ok(()) => Ok(self.platform.outbox().send(&message).await?),
+            Err(error) => {
+                let now = self.now();
+                telemetry::count(Counter::DeliveriesFailed, now);
+                tracing::error!(delivery.id = %id, "dead letter: {error}");
+                let outcome = Outcome::Failed { status: None, error: error.to_string(), message: None };
+                let (Written::Done | Written::Conflict) =
+                    self.platform.deliveries().settle(&id, 0, outcome, now).await?;
+                Ok(())
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.platform.clock().now()
+    }
+}
+
+/// A change in an installation's life that the body itself vouches for.
+enum Change<'a> {
+    Created(Option<&'a secrecy::SecretString>),
+    Deleted,
+}
+
+/// The resource header is not signed: the body must say so too, by `data.installation.uuid`.
+fn lifecycle(payload: &payload::Event) -> Option<Change<'_>> {
+    let Data::Installation(installation) = &payload.data else { return None };
+    let uuid: InstallationId = installation.uuid.as_deref()?.parse().ok()?;
+    match payload.action.as_str() {
+        _ if uuid != payload.installation => None,
+        "created" => Some(Change::Created(installation.code.as_ref())),
+        "deleted" => Some(Change::Deleted),
+        _ => None,
+    }
+}

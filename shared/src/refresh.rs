@@ -1,1 +1,179 @@
-//!
+//! `refresh`: looks after the installations that are due: renewal, unfinished verify, retry, second 404. Bounded, and
+//! it stops before its own deadline; what it had no time for is still due at the next tick.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+
+use crate::ids::InstallationId;
+use crate::installation::life::Fate;
+use crate::installation::{Keeper, KeeperError, Renewal};
+use crate::ports::{Clock, Installations, Platform, Status, StoreError};
+use crate::sentry::{ApiError, BaseUrl, TokenError};
+use crate::webhook::chain;
+
+/// Token endpoint calls at the same time.
+const CONCURRENCY: usize = 50;
+/// Read from the index at once.
+const PAGE: usize = 500;
+/// No installation is begun with less left: one call is 20 s.
+const LEAST_TIME: Duration = Duration::from_secs(25);
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(8);
+/// From this many answers on, a tick of nothing but 404s means that the base URL is wrong.
+const SUSPICIOUS: usize = 3;
+
+pub struct Refresh<P: Platform> {
+    platform: Arc<P>,
+    keeper: Keeper<P>,
+}
+
+/// What a tick did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tick {
+    pub renewed: usize,
+    pub failed: usize,
+    pub removed: usize,
+    /// Due, but not begun for want of time.
+    pub left_over: usize,
+}
+
+/// What became of one installation.
+enum Looked {
+    Renewed,
+    Fine,
+    Failed,
+    /// The first 404.
+    GonePerhaps,
+    /// The second one: to be removed, if the tick as a whole is credible.
+    Gone,
+    NoTime,
+}
+
+impl<P: Platform> Refresh<P>
+where
+    P::Secrets: Clone,
+    P::Clock: Clone,
+{
+    pub fn new(platform: Arc<P>, base_url: BaseUrl) -> Self {
+        let keeper = Keeper::new(Arc::clone(&platform), base_url);
+        Self { platform, keeper }
+    }
+}
+
+impl<P: Platform> Refresh<P> {
+    /// One tick, until `deadline`.
+    pub async fn tick(&self, deadline: Timestamp) -> Result<Tick, StoreError> {
+        let mut tick = Tick::default();
+        let mut gone = Vec::new();
+        let (mut answers, mut not_found) = (0, 0);
+        loop {
+            let due = self.platform.installations().due(self.platform.clock().now(), PAGE).await?;
+            let full_page = due.len() == PAGE;
+            // Whatever stays due after it was looked at (a store that lags, an error) waits for the next tick.
+            let mut changed = 0;
+            let mut looked = futures::stream::iter(due)
+                .map(|id| async move { (id, self.look_after(id, deadline).await) })
+                .buffer_unordered(CONCURRENCY);
+            while let Some((id, result)) = looked.next().await {
+                let looked = match result {
+                    Ok(looked) => looked,
+                    Err(error) => {
+                        tracing::error!(installation.id = %id, "{}", chain(&error));
+                        tick.failed += 1;
+                        continue;
+                    }
+                };
+                if !matches!(looked, Looked::NoTime | Looked::Fine) {
+                    answers += 1;
+                    changed += 1;
+                }
+                match looked {
+                    Looked::Renewed => tick.renewed += 1,
+                    Looked::Fine => {}
+                    Looked::Failed => tick.failed += 1,
+                    Looked::NoTime => tick.left_over += 1,
+                    Looked::GonePerhaps => {
+                        not_found += 1;
+                        tick.failed += 1;
+                    }
+                    Looked::Gone => {
+                        not_found += 1;
+                        gone.push(id);
+                    }
+                }
+            }
+            if !full_page || tick.left_over > 0 || changed == 0 {
+                break;
+            }
+        }
+        if answers >= SUSPICIOUS && not_found == answers {
+            tracing::error!(
+                answers,
+                "every answer of the token endpoint was 404: nothing is removed; check SENTRY_BASE_URL"
+            );
+            tick.failed += gone.len();
+            return Ok(tick);
+        }
+        for id in gone {
+            match self.keeper.remove(id).await {
+                Ok(()) => tick.removed += 1,
+                Err(error) => tracing::error!(installation.id = %id, "{}", chain(&error)),
+            }
+        }
+        Ok(tick)
+    }
+
+    async fn look_after(&self, id: InstallationId, deadline: Timestamp) -> Result<Looked, KeeperError> {
+        let now = self.platform.clock().now();
+        if now + LEAST_TIME > deadline {
+            return Ok(Looked::NoTime);
+        }
+        // The index lags: the row decides.
+        let Some(row) = self.keeper.read(id).await? else { return Ok(Looked::Fine) };
+        if row.status == Status::Removed || row.due_at.is_none_or(|at| at > now) {
+            return Ok(Looked::Fine);
+        }
+        let mut token = None;
+        let mut looked = Looked::Fine;
+        if row.wants_renewal(now) {
+            match self.keeper.renew(id, TOKEN_TIMEOUT).await? {
+                Renewal::Renewed(_, tokens) => {
+                    token = Some(tokens.access);
+                    looked = Looked::Renewed;
+                }
+                Renewal::Held(_) | Renewal::Removed => return Ok(Looked::Fine),
+                Renewal::Failed(error, fate) => {
+                    tracing::warn!(installation.id = %id, "not renewed: {}", chain(&error));
+                    return Ok(match (error, fate) {
+                        (_, Fate::Gone) => Looked::Gone,
+                        (TokenError::Gone, _) => Looked::GonePerhaps,
+                        _ => Looked::Failed,
+                    });
+                }
+            }
+        }
+        if row.verified_at.is_none() {
+            let token = match token {
+                Some(token) => token,
+                None => match self.keeper.stored_token(id).await? {
+                    Some(token) => token,
+                    None => return Ok(looked),
+                },
+            };
+            match self.keeper.verify(id, &token, VERIFY_TIMEOUT).await? {
+                Ok(_) => {}
+                Err(error @ (ApiError::NotFound | ApiError::Forbidden)) => {
+                    tracing::warn!(installation.id = %id, "not verified: {error}");
+                }
+                Err(error) => {
+                    tracing::warn!(installation.id = %id, "not verified, it is tried again: {}", chain(&error));
+                    return Ok(Looked::Failed);
+                }
+            }
+        }
+        Ok(looked)
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::kind::{Action, Kind, judge_by_status};
 
-pub static KIND: Kind = Kind {
+pub(super) static KIND: Kind = Kind {
     name: "console",
     keys: &[],
     render: |_, notification| {

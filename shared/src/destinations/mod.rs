@@ -7,6 +7,7 @@ pub mod retry;
 mod text;
 
 use kind::Kind;
+pub use text::one_line;
 
 /// Every type of destination that a routes file can name.
 pub static KINDS: &[&Kind] = &[

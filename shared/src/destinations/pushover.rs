@@ -13,7 +13,7 @@ const TITLE_MAX: usize = 250;
 const MESSAGE_MAX: usize = 1024;
 const URL_MAX: usize = 512;
 
-pub static KIND: Kind = Kind {
+pub(super) static KIND: Kind = Kind {
     name: "pushover",
     keys: &[Key { name: "user", required: true, secret: true }, Key { name: "token", required: true, secret: true }],
     render,

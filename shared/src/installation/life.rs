@@ -107,7 +107,11 @@ impl Installation {
                 if self.status == Status::NeedsReinstall { AFTER_GIVING_UP } else { AFTER_REFUSAL }
             }
             TokenError::Gone => match self.gone_since {
-                Some(since) if now >= since + GONE_CONFIRMED => return Fate::Gone,
+                Some(since) if now >= since + GONE_CONFIRMED => {
+                    // Whoever asked removes it, or knows better and leaves it for another look.
+                    self.due_at = Some(now + GONE_CONFIRMED);
+                    return Fate::Gone;
+                }
                 Some(_) => GONE_CONFIRMED,
                 None => {
                     self.gone_since = Some(now);

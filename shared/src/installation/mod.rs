@@ -8,6 +8,7 @@
 mod install;
 mod keeper;
 pub mod life;
+mod meet;
 mod token;
 
 pub use install::{Budget, Install};

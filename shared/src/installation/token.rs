@@ -78,11 +78,27 @@ impl<P: Platform> Keeper<P> {
         }
     }
 
+    /// The stored access token, whatever its age.
+    pub async fn stored_token(&self, id: InstallationId) -> Result<Option<SecretString>, KeeperError> {
+        match self.read(id).await?.and_then(|row| row.tokens) {
+            Some(sealed) => Ok(Some(self.open(id, &sealed).await?.access)),
+            None => Ok(None),
+        }
+    }
+
     /// Reads an issue with the installation's token. A 401 reads the store again, renews only if that did not help, and
     /// tries once more.
-    pub async fn issue(&self, id: InstallationId, issue: &str, form: PathForm) -> Result<Issue, NoIssue> {
-        let (token, organization) = self.token(id, None).await?;
-        let organization = organization.filter(|_| form == PathForm::Organization);
+    ///
+    /// `organization` is the slug that the event itself names; the stored one comes first.
+    pub async fn issue(
+        &self,
+        id: InstallationId,
+        issue: &str,
+        organization: Option<&str>,
+        form: PathForm,
+    ) -> Result<Issue, NoIssue> {
+        let (token, stored) = self.token(id, None).await?;
+        let organization = stored.or(organization.map(str::to_owned)).filter(|_| form == PathForm::Organization);
         match self.sentry().issue(organization.as_deref(), issue, &token, ISSUE_TIMEOUT).await {
             Err(ApiError::TokenExpiredOrInvalid) => {
                 let (token, _) = self.token(id, Some(&token)).await?;
