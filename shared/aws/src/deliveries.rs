@@ -2,6 +2,8 @@
 
 mod record;
 
+pub use record::LOG_ATTRIBUTES;
+
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::Offset};
@@ -51,10 +53,9 @@ impl DynamoDeliveries {
             index: "log",
             keys: Expression {
                 text: "#log_partition = :partition AND #time >= :since",
-                names: record::LOG_NAMES,
+                names: &[("#log_partition", "log_partition"), ("#time", "time")],
                 values: vec![(":partition", text(record::log_partition(day, shard))), (":since", millis(since))],
             },
-            projection: Some(record::LOG_PROJECTION),
             ascending: false,
             limit,
             keep: &|item| !is_expired(item, now),
@@ -150,7 +151,6 @@ impl Deliveries for DynamoDeliveries {
                 names: &[("#stuck_for", "stuck_for")],
                 values: vec![(":stuck_for", text(stuck_for))],
             },
-            projection: None,
             ascending: true,
             limit,
             keep: &|_| true,

@@ -7,6 +7,8 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use shared::BoxError;
 use shared::ports::StoreError;
 
+const UNREADABLE: &str = "an answer that cannot be read";
+
 /// An SDK's error, cut down to what may be logged. The SDK's own `Debug` shows the whole answer, and that of Secrets
 /// Manager holds the secret.
 #[derive(Debug)]
@@ -25,13 +27,16 @@ impl Failure {
         let reason = match error {
             SdkError::ServiceError(refused) => {
                 let refusal = refused.err();
-                let code = refusal.code().unwrap_or("an unknown error");
-                refusal.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"))
+                match (refusal.code(), refusal.message()) {
+                    (Some(code), Some(message)) => format!("{code}: {message}"),
+                    (Some(code), None) => code.to_owned(),
+                    (None, _) => UNREADABLE.to_owned(),
+                }
             }
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
             SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => chain(error.source()),
             // The parser's words may quote the answer.
-            SdkError::ResponseError(_) => "an answer that cannot be read".to_owned(),
+            SdkError::ResponseError(_) => UNREADABLE.to_owned(),
             _ => "an unknown error".to_owned(),
         };
         Box::new(Self { call, reason })

@@ -51,9 +51,9 @@ impl Installations for DynamoInstallations {
             }
         } else {
             Expression {
-                text: "#version = :version",
-                names: &[("#version", "version")],
-                values: vec![(":version", number(row.version))],
+                text: "#version = :version AND (attribute_not_exists(#expires) OR #expires > :now)",
+                names: &[("#version", "version"), ("#expires", "expires")],
+                values: vec![(":version", number(row.version)), (":now", expired_at(now))],
             }
         };
         self.0.put(item(row, row.version + 1), &condition).await
@@ -67,7 +67,6 @@ impl Installations for DynamoInstallations {
                 names: &[("#partition", "due_partition"), ("#due_at", "due_at")],
                 values: vec![(":due", text(DUE)), (":now", millis(now))],
             },
-            projection: None,
             ascending: true,
             limit,
             keep: &|_| true,

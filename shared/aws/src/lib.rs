@@ -17,7 +17,7 @@ mod sqs;
 mod table;
 
 pub use connection::{http_client, sdk_config};
-pub use deliveries::DynamoDeliveries;
+pub use deliveries::{DynamoDeliveries, LOG_ATTRIBUTES};
 pub use environment::{EnvError, Use};
 pub use installations::DynamoInstallations;
 pub use platform::Aws;

@@ -61,13 +61,11 @@ pub(crate) enum Updated {
     Refused(Option<Item>),
 }
 
-/// A query of an index.
+/// A query of an index: brings what the index has.
 pub(crate) struct Query<'a> {
     pub(crate) index: &'static str,
     /// Condition on the index's keys.
     pub(crate) keys: Expression,
-    /// Attributes to bring, as a projection over [`Expression::names`]; `None` brings what the index has.
-    pub(crate) projection: Option<&'static str>,
     pub(crate) ascending: bool,
     /// Most items to bring.
     pub(crate) limit: usize,
@@ -169,7 +167,6 @@ impl Table {
                 .key_condition_expression(query.keys.text)
                 .set_expression_attribute_names(Some(query.keys.names()))
                 .set_expression_attribute_values(query.keys.values())
-                .set_projection_expression(query.projection.map(str::to_owned))
                 .scan_index_forward(query.ascending)
                 .limit(i32::try_from(query.limit - found.len()).unwrap_or(i32::MAX))
                 .set_exclusive_start_key(from)
