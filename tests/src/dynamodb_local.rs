@@ -1,6 +1,9 @@
 //! `DynamoDB` Local: AWS's own expression and validation code, in memory.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
 use anyhow::{Context, Result};
 
@@ -11,6 +14,7 @@ use crate::server::{Server, free_port, scratch};
 #[derive(Debug)]
 pub struct DynamoDbLocal {
     server: Server,
+    folder: PathBuf,
 }
 
 impl DynamoDbLocal {
@@ -26,11 +30,20 @@ impl DynamoDbLocal {
             .arg(port.to_string());
         let server =
             Server::start(&command, port, &folder.join("dynamodb.log")).context("DynamoDB Local did not start")?;
-        Ok(Self { server })
+        Ok(Self { server, folder })
     }
 
     /// For `AWS_ENDPOINT_URL_DYNAMODB`.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.server.port())
+    }
+}
+
+impl Drop for DynamoDbLocal {
+    fn drop(&mut self) {
+        // A failed test leaves its log.
+        if !thread::panicking() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
     }
 }
