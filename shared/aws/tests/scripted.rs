@@ -174,7 +174,7 @@ async fn an_answer_that_cannot_be_read_shows_no_secret() {
 async fn a_secret_that_was_not_named_at_the_start_is_an_error_that_says_so() {
     let server = server(|_, _| answer(200, &json!({}))).await;
     let error = secrets(&server).read(Secret::TokenKey, Stage::Current).await.unwrap_err();
-    let shown = format!("{:?}", error);
+    let shown = format!("{error:?}");
     assert!(shown.contains("TOKEN_KEY_SECRET_ID"), "{shown}");
     assert_eq!(tries(&server).await, 0);
 }
