@@ -1,1 +1,49 @@
-fn main() {}
+//! `switchboard`: the whole bundle in one process, and the commands around it.
+
+mod bundle;
+mod routes;
+mod routes_file;
+mod serve;
+mod start;
+
+use clap::{Parser, Subcommand};
+use shared::telemetry;
+
+/// The other side of Sentry's Integration Platform.
+#[derive(Parser)]
+#[command(name = "switchboard", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    #[command(subcommand)]
+    Routes(routes::Routes),
+}
+
+fn main() -> std::process::ExitCode {
+    telemetry::init(telemetry::Format::Text);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = runtime.block_on(async {
+        match Cli::parse().command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Routes(routes) => routes.run().await,
+        }
+    });
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// One line: what is wrong, and why.
+fn fail(error: &anyhow::Error) -> std::process::ExitCode {
+    eprintln!("switchboard: {error:#}");
+    std::process::ExitCode::FAILURE
+}

@@ -1,16 +1,12 @@
-//! The routes in force: compiled once, their version asked for at most every 30 s, and the last good ones kept.
+//! The routes in force: compiled once, their version asked for now and then, and the last good ones kept.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::ports::{Clock, Settings};
 use crate::routing::Routes;
 use crate::webhook::chain;
-
-/// How old the knowledge of the version may be.
-const ASKED_EVERY: Duration = Duration::from_secs(30);
 
 /// Routes and their version; version 0: nothing was ever pushed.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +38,7 @@ impl RoutesInForce {
         let mut kept = self.0.lock().await;
         let now = clock.now();
         if let Some((asked_at, in_force)) = &*kept {
-            let is_known = now.duration_since(*asked_at).unsigned_abs() < ASKED_EVERY;
+            let is_known = now.duration_since(*asked_at).unsigned_abs() < settings.ask_again_after();
             if is_known && at_least.is_none_or(|version| version <= in_force.version) {
                 return Ok(in_force.clone());
             }

@@ -54,6 +54,12 @@ impl<S: Secrets, Q: Queue, C: Clock> Webhook<S, Q, C> {
         }
     }
 
+    /// Answers a request whose body is over [`MAX_BODY_BYTES`], for those who stop reading there.
+    pub fn too_large(&self, headers: &HeaderMap) -> Response<String> {
+        Refusal::TooLarge.log(request_id(headers).as_deref(), self.clock.now());
+        answer(Refusal::TooLarge.status(), &json!({ "error": Refusal::TooLarge.to_string() }))
+    }
+
     async fn accept(
         &self,
         headers: &HeaderMap,

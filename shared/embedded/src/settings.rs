@@ -1,5 +1,7 @@
 //! The table of settings: the routes in force.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use shared::ports::{Settings, StoreError, StoredRoutes, Written};
 
@@ -15,6 +17,11 @@ pub struct SqliteSettings {
 }
 
 impl Settings for SqliteSettings {
+    /// Asking is a look into our own file: a change is in force with the next event.
+    fn ask_again_after(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn routes_version(&self) -> Result<Option<u64>, StoreError> {
         self.database.read(|c| value(c, VERSION, ())).await.map_err(|e| e.of_store(STORE))
     }

@@ -1,5 +1,7 @@
 //! Where the routes in force are kept.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{StoreError, Written};
@@ -16,7 +18,12 @@ pub struct StoredRoutes {
 
 /// The table of settings; item `routes`.
 pub trait Settings: Send + Sync + 'static {
-    /// The version alone: cheap enough to be asked every 30 s. `None`: nothing was ever pushed.
+    /// How old the knowledge of the version may be, for those who keep compiled routes.
+    fn ask_again_after(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    /// The version alone: cheap enough to be asked that often. `None`: nothing was ever pushed.
     fn routes_version(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
     fn routes(&self) -> impl Future<Output = Result<Option<StoredRoutes>, StoreError>> + Send;

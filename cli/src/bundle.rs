@@ -1,0 +1,208 @@
+//! All functions in one process: the HTTP side, a worker for each queue, and the schedule.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{RawQuery, State};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt;
+use shared::deliver::Deliver;
+use shared::dispatch::Dispatch;
+use shared::outgoing::Reqwest;
+use shared::ports::{Clock, Consume, Platform, Received, Settings, SystemChance, SystemClock};
+use shared::refresh::Refresh;
+use shared::secrets::AppSecrets;
+use shared::sentry::BaseUrl;
+use shared::setup::Setup;
+use shared::webhook::{MAX_BODY_BYTES, Webhook};
+use shared_embedded::{EmbeddedPlatform, EnvSecrets, SqliteQueue};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// The ports of a local process.
+pub(crate) type Local = EmbeddedPlatform<SystemClock, SystemChance, Reqwest, EnvSecrets>;
+type LocalQueue = SqliteQueue<SystemClock>;
+
+/// The functions' own limits on AWS hold here too.
+const VISIBILITY: Duration = Duration::from_mins(3);
+const DISPATCH_TIME: Duration = Duration::from_secs(58);
+const REFRESH_TIME: Duration = Duration::from_secs(230);
+const REFRESH_EVERY: Duration = Duration::from_mins(1);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
+/// Batches of events at once, and destinations called at once: a hanging one delays others only when all are taken.
+const DISPATCHERS: usize = 4;
+const DELIVERERS: usize = 32;
+const EVENTS_BATCH: usize = 10;
+/// The rest of a body that is too large is read and dropped up to here, so that the client sees the answer.
+const MAX_DROPPED_BYTES: usize = 64 * 1024 * 1024;
+
+/// `webhook`, `setup`, `dispatch`, `deliver` and `refresh` over one store.
+pub(crate) struct Bundle {
+    pub(crate) platform: Arc<Local>,
+    webhook: Webhook<EnvSecrets, LocalQueue, SystemClock>,
+    setup: Setup<Local>,
+    dispatch: Dispatch<Local>,
+    deliver: Deliver<Local>,
+    pub(crate) refresh: Refresh<Local>,
+}
+
+impl Bundle {
+    pub(crate) fn new(platform: Local, base_url: BaseUrl) -> Arc<Self> {
+        let platform = Arc::new(platform);
+        Arc::new(Self {
+            webhook: Webhook {
+                secrets: AppSecrets::new(platform.secrets.clone(), SystemClock),
+                queue: platform.events().clone(),
+                clock: SystemClock,
+            },
+            setup: Setup::new(Arc::clone(&platform), base_url.clone()),
+            dispatch: Dispatch::new(Arc::clone(&platform), base_url.clone()),
+            deliver: Deliver::new(Arc::clone(&platform), base_url.clone()),
+            refresh: Refresh::new(Arc::clone(&platform), base_url),
+            platform,
+        })
+    }
+
+    /// `/webhook`, `/setup`, `/healthz`.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/webhook", post(take_webhook))
+            .route("/setup", get(set_up))
+            .route("/healthz", get(health))
+            .with_state(Arc::clone(self))
+    }
+
+    /// Works off both queues and keeps the schedule until `stop` says so and what was begun is done.
+    pub(crate) async fn work(self: Arc<Self>, stop: watch::Receiver<bool>) {
+        let dispatcher = {
+            let bundle = Arc::clone(&self);
+            work_off(self.platform.events().clone(), EVENTS_BATCH, DISPATCHERS, stop.clone(), move |batch| {
+                let bundle = Arc::clone(&bundle);
+                async move { bundle.dispatch.handle(batch, SystemClock.now() + DISPATCH_TIME).await }
+            })
+        };
+        let deliverer = {
+            let bundle = Arc::clone(&self);
+            work_off(self.platform.outbox().clone(), 1, DELIVERERS, stop.clone(), move |batch| {
+                let bundle = Arc::clone(&bundle);
+                async move { bundle.deliver.handle(batch).await }
+            })
+        };
+        tokio::join!(dispatcher, deliverer, self.keep_schedule(stop));
+    }
+
+    async fn keep_schedule(&self, mut stop: watch::Receiver<bool>) {
+        let mut refresh = tokio::time::interval(REFRESH_EVERY);
+        let mut sweep = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                _ = refresh.tick() => match self.refresh.tick(SystemClock.now() + REFRESH_TIME).await {
+                    Ok(tick) => tracing::debug!(?tick, "looked after installations"),
+                    Err(error) => tracing::error!("installations that are due cannot be read: {error}"),
+                },
+                _ = sweep.tick() => if let Err(error) = self.platform.store.sweep(SystemClock.now()).await {
+                    tracing::error!("expired rows cannot be deleted: {error}");
+                },
+            }
+        }
+    }
+}
+
+/// Receives batches and has up to `at_once` of them handled side by side; deletes what is done.
+async fn work_off<F, Fut>(queue: LocalQueue, batch: usize, at_once: usize, mut stop: watch::Receiver<bool>, handle: F)
+where
+    F: Fn(Vec<Received>) -> Fut,
+    Fut: Future<Output = Vec<String>> + Send + 'static,
+{
+    let free = Arc::new(Semaphore::new(at_once));
+    let mut changed = queue.changed();
+    let mut under_way = JoinSet::new();
+    while !*stop.borrow() {
+        while under_way.try_join_next().is_some() {}
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { break };
+        changed.mark_unchanged();
+        let messages = match queue.receive(batch, VISIBILITY).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::error!("the queue cannot be read: {error}");
+                Vec::new()
+            }
+        };
+        if messages.is_empty() {
+            drop(permit);
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => break,
+                _ = changed.changed() => {}
+                () = tokio::time::sleep(until_visible(&queue).await) => {}
+            }
+            continue;
+        }
+        let receipts: Vec<(String, String)> = messages.iter().map(|m| (m.id.clone(), m.receipt.clone())).collect();
+        let (queue, handled) = (queue.clone(), handle(messages));
+        under_way.spawn(async move {
+            let _permit = permit;
+            let undone: HashSet<String> = handled.await.into_iter().collect();
+            for (id, receipt) in receipts.iter().filter(|(id, _)| !undone.contains(id)) {
+                if let Err(error) = queue.delete(receipt).await {
+                    tracing::warn!(message.id = id, "a message that is done comes again: {error}");
+                }
+            }
+        });
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// How long nothing new will be visible, unless something is sent.
+async fn until_visible(queue: &LocalQueue) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(5);
+    // Also when the next one is "due" but blocked: never a hot loop.
+    const SHORTEST: Duration = Duration::from_millis(50);
+    match queue.next_visible_at().await {
+        Ok(Some(at)) => {
+            Duration::try_from(at.duration_since(SystemClock.now())).unwrap_or_default().clamp(SHORTEST, LONGEST)
+        }
+        _ => LONGEST,
+    }
+}
+
+async fn take_webhook(State(bundle): State<Arc<Bundle>>, headers: HeaderMap, body: Body) -> axum::response::Response {
+    match read_body(body).await {
+        Ok(Some(body)) => bundle.webhook.handle(&headers, body, None).await.into_response(),
+        Ok(None) => bundle.webhook.too_large(&headers).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// `None` if the body is over the limit.
+async fn read_body(mut body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let mut kept = Vec::new();
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        read += data.len();
+        if read <= MAX_BODY_BYTES {
+            kept.extend_from_slice(&data);
+        } else if read > MAX_DROPPED_BYTES {
+            break;
+        }
+    }
+    Ok((read <= MAX_BODY_BYTES).then(|| kept.into()))
+}
+
+async fn set_up(State(bundle): State<Arc<Bundle>>, RawQuery(query): RawQuery) -> axum::response::Response {
+    bundle.setup.handle(&query.unwrap_or_default(), None).await.into_response()
+}
+
+/// 200 while the process takes events: the store answers.
+async fn health(State(bundle): State<Arc<Bundle>>) -> StatusCode {
+    match bundle.platform.settings().routes_version().await {
+        Ok(_) => StatusCode::OK,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

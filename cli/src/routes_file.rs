@@ -1,0 +1,112 @@
+//! The routes file of `serve` and `dev`: checked, put into force, and watched for changes. A broken one never comes into
+//! force; the last good one stays.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use shared::ports::{Clock, Settings, SystemClock, Written};
+use shared::routing::{Mistake, Routes};
+use shared_embedded::EnvSecrets;
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(crate) struct RoutesFile {
+    path: PathBuf,
+    secrets: EnvSecrets,
+    /// As it was when it was last looked at, good or bad.
+    seen: Option<String>,
+}
+
+/// A file that cannot come into force: every mistake, each with its place.
+#[derive(Debug, thiserror::Error)]
+#[error("{}\n{} of the routes file must be mended first", .mistakes.join("\n"), count(.mistakes.len()))]
+pub(crate) struct Broken {
+    mistakes: Vec<String>,
+}
+
+fn count(mistakes: usize) -> String {
+    if mistakes == 1 { "this mistake".to_owned() } else { format!("these {mistakes} mistakes") }
+}
+
+/// Compiles `text`; with `secrets`, a name that is not among them is a mistake.
+pub(crate) fn check(path: &Path, text: &str, secrets: Option<&BTreeSet<String>>) -> Result<Routes, Broken> {
+    let render = |mistakes: Vec<Mistake>| Broken {
+        mistakes: mistakes.iter().map(|mistake| mistake.in_file(&path.display().to_string()).to_string()).collect(),
+    };
+    let routes = Routes::compile(text).map_err(render)?;
+    let missing = secrets.map(|secrets| routes.missing_secrets(secrets)).unwrap_or_default();
+    if missing.is_empty() { Ok(routes) } else { Err(render(missing)) }
+}
+
+/// Names of the destinations' secrets in the JSON text that the port gives.
+pub(crate) async fn secret_names(secrets: &EnvSecrets) -> anyhow::Result<BTreeSet<String>> {
+    let text = secrets.destinations().await?;
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text.expose_secret())?;
+    Ok(object.into_iter().map(|(name, _)| name).collect())
+}
+
+impl RoutesFile {
+    /// Reads the file for the first time: a mistake in it is an error.
+    pub(crate) async fn open(path: PathBuf, secrets: EnvSecrets, settings: &impl Settings) -> anyhow::Result<Self> {
+        let mut file = Self { path, secrets, seen: None };
+        let text = file.read().await?;
+        file.put(&text, settings).await?;
+        file.seen = Some(text);
+        Ok(file)
+    }
+
+    /// Looks for changes, until it is dropped.
+    pub(crate) async fn watch(mut self, settings: &impl Settings) {
+        loop {
+            SystemClock.sleep(LOOK_EVERY).await;
+            let text = match self.read().await {
+                Ok(text) => text,
+                // An editor that replaces the file leaves a moment without one.
+                Err(error) => {
+                    if self.seen.take().is_some() {
+                        tracing::error!("the old routes stay in force: {error:#}");
+                    }
+                    continue;
+                }
+            };
+            if self.seen.as_ref() == Some(&text) {
+                continue;
+            }
+            match self.put(&text, settings).await {
+                Ok(()) => tracing::info!(routes.file = %self.path.display(), "new routes are in force"),
+                Err(error) => tracing::error!("the old routes stay in force:\n{error:#}"),
+            }
+            self.seen = Some(text);
+        }
+    }
+
+    async fn read(&self) -> anyhow::Result<String> {
+        let path = self.path.clone();
+        tokio::task::spawn_blocking(move || std::fs::read_to_string(&path))
+            .await?
+            .with_context(|| format!("the routes file {} cannot be read", self.path.display()))
+    }
+
+    async fn put(&self, text: &str, settings: &impl Settings) -> anyhow::Result<()> {
+        let routes = check(&self.path, text, Some(&secret_names(&self.secrets).await?))?;
+        for warning in routes.warnings() {
+            tracing::warn!("{}", warning.in_file(&self.path.display().to_string()));
+        }
+        put(text, settings).await
+    }
+}
+
+/// Brings a text into force, unless it is already.
+pub(crate) async fn put(text: &str, settings: &impl Settings) -> anyhow::Result<()> {
+    let stored = settings.routes().await?;
+    if stored.as_ref().is_some_and(|stored| stored.text == text) {
+        return Ok(());
+    }
+    match settings.put_routes(text, stored.map_or(0, |stored| stored.version), SystemClock.now()).await? {
+        Written::Done => Ok(()),
+        Written::Conflict => anyhow::bail!("the routes were changed by somebody else at the same moment; try again"),
+    }
+}

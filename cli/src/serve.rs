@@ -1,0 +1,107 @@
+//! `switchboard serve`: the whole bundle in one process, with one SQLite file.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use shared::outgoing::{Reqwest, Roots};
+use shared::ports::{SystemChance, SystemClock};
+use shared::sentry::BaseUrl;
+use shared_embedded::{EmbeddedPlatform, EnvSecrets};
+use tokio::sync::watch;
+
+use crate::bundle::Bundle;
+use crate::routes_file::{self, RoutesFile};
+use crate::start;
+
+/// Take a real Sentry's webhooks, with one SQLite file
+///
+/// The integration's SENTRY_CLIENT_ID and SENTRY_CLIENT_SECRET come from the environment, and SENTRY_CLIENT_SECRET_PREVIOUS
+/// while the secret is rotated; for an internal integration also SENTRY_API_TOKEN. TOKEN_KEY seals stored tokens; without it
+/// a key is made in the data folder.
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    #[arg(long, value_name = "DIR", default_value = "./switchboard-data")]
+    data_dir: PathBuf,
+    #[arg(long, value_name = "URL", default_value = "https://sentry.io")]
+    sentry_url: String,
+    /// Who hears of what; without it nothing is sent
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+    /// A flat TOML table of what the routes call secret:NAME
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+    /// Certificates of a company's own CA, PEM, besides the system's
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Let destinations have private, loopback and link-local addresses
+    #[arg(long)]
+    allow_private_destinations: bool,
+}
+
+impl Serve {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let base_url: BaseUrl = self.sentry_url.parse().with_context(|| "--sentry-url")?;
+        let client_id = start::required("SENTRY_CLIENT_ID")?;
+        let client_secret = start::secret("SENTRY_CLIENT_SECRET", start::required("SENTRY_CLIENT_SECRET")?)?;
+        let optional = |name: &'static str| start::optional(name)?.map(|text| start::secret(name, text)).transpose();
+        let secrets = EnvSecrets {
+            client_id,
+            client_secret,
+            previous_client_secret: optional("SENTRY_CLIENT_SECRET_PREVIOUS")?,
+            api_token: optional("SENTRY_API_TOKEN")?,
+            destinations_file: self.secrets,
+            token_key: start::token_key(&self.data_dir)?,
+        };
+        secrets.destinations().await?;
+        let outgoing = Reqwest::new(&Roots::System { ca_file: self.ca_file }, self.allow_private_destinations)?;
+        let (_lock, store) = start::open_store(&self.data_dir).await?;
+        let routes = match self.routes {
+            Some(path) => Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?),
+            None => {
+                routes_file::put("", store.settings()).await?;
+                None
+            }
+        };
+        let listener = start::listen(self.listen).await?;
+        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets };
+        let bundle = Bundle::new(platform, base_url.clone());
+
+        let (stopping, stop) = watch::channel(false);
+        tokio::spawn(async move {
+            asked_to_stop().await;
+            tracing::info!("stopping: what was begun is finished");
+            // Nobody is left to tell only if everything has ended already.
+            let _ = stopping.send(true);
+        });
+        if let Some(routes) = routes {
+            let bundle = std::sync::Arc::clone(&bundle);
+            tokio::spawn(async move { routes.watch(bundle.platform.store.settings()).await });
+        }
+        tracing::info!(address = %listener.local_addr()?, sentry = %base_url, "taking webhooks at /webhook and installs at /setup");
+        let mut http_stop = stop.clone();
+        let server = axum::serve(listener, bundle.router()).with_graceful_shutdown(async move {
+            let _ = http_stop.wait_for(|stop| *stop).await;
+        });
+        let (served, ()) = tokio::join!(server.into_future(), bundle.work(stop));
+        Ok(served?)
+    }
+}
+
+/// Ctrl-C, or SIGTERM where there is such a thing.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Ok(mut terminate) = terminate {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return,
+                _ = terminate.recv() => return,
+            }
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
