@@ -70,6 +70,28 @@ def fill(secret):
     boto3.client("secretsmanager").put_secret_value(SecretId=secret, SecretString=sys.stdin.read())
 
 
+def physical_name(stack, logical):
+    resource = boto3.client("cloudformation").describe_stack_resource(StackName=stack, LogicalResourceId=logical)
+    return resource["StackResourceDetail"]["PhysicalResourceId"]
+
+
+def set_variables(stack, function, *variables):
+    """Adds `NAME=VALUE` to a function's environment, for what the template leaves unset on purpose."""
+    functions, name = boto3.client("lambda"), physical_name(stack, function)
+    environment = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    environment |= dict(variable.split("=", 1) for variable in variables)
+    functions.update_function_configuration(FunctionName=name, Environment={"Variables": environment})
+
+
+def invoke(stack, function):
+    """Calls a function with the event on stdin and waits for its answer."""
+    answer = boto3.client("lambda").invoke(FunctionName=physical_name(stack, function), Payload=sys.stdin.read())
+    text = answer["Payload"].read().decode()
+    if "FunctionError" in answer:
+        sys.exit(f"{function} failed: {text}")
+    return json.loads(text or "null")
+
+
 def pause(queue):
     """Stops every mapping from a queue to a function, so that its messages stay where they are."""
     arn = boto3.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -114,7 +136,7 @@ def log(group):
     ]
 
 
-COMMANDS = {command.__name__: command for command in (describe, fill, log, pause, receive)}
+COMMANDS = {command.__name__: command for command in (describe, fill, invoke, log, pause, receive, set_variables)}
 
 if __name__ == "__main__":
     json.dump(COMMANDS[sys.argv[1]](*sys.argv[2:]), sys.stdout)

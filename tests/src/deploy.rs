@@ -100,6 +100,19 @@ impl<'a> Stack<'a> {
         self.ask(&["fill", self.output("DestinationsSecretId")?], secrets.to_string().as_bytes()).map(drop)
     }
 
+    /// Lets `deliver` call addresses of this machine, where the stand-ins of destinations are. On AWS it never may.
+    pub fn allow_private_destinations(&self) -> Result<()> {
+        self.ask(&["set_variables", &self.name, "DeliverFunction", "ALLOW_PRIVATE_DESTINATIONS=1"], b"").map(drop)
+    }
+
+    /// Calls a function of the template (`"RefreshFunction"`) with an event and waits for its answer.
+    ///
+    /// # Errors
+    /// If the function fails; holds its error.
+    pub fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+        self.ask(&["invoke", &self.name, function], event.to_string().as_bytes())
+    }
+
     /// Lets `dispatch` take no more events, so that a test can see them on their queue.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "client_id": options.client_id,
             "client_secret": options.client_secret,
         }))?;
+        stack.allow_private_destinations()?;
         Ok(stack)
     })?;
     println!("{}\n{}", steps.summary(), story(options, &aws, &stack)?);
