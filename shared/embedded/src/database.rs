@@ -203,11 +203,25 @@ fn execute(connection: &Connection, statement: &str) -> Committed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use futures::FutureExt;
+
     use super::*;
 
     fn open() -> Database {
-        let connection = Connection::open_in_memory().expect("in memory");
+        open_counting(&Arc::default())
+    }
+
+    fn open_counting(commits: &Arc<AtomicU64>) -> Database {
+        let mut connection = Connection::open_in_memory().expect("in memory");
         connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, tx INTEGER)").expect("table");
+        let commits = Arc::clone(commits);
+        let count = move || {
+            commits.fetch_add(1, Ordering::SeqCst);
+            false
+        };
+        connection.commit_hook(Some(count)).expect("hook");
         Database::start(connection, None).expect("threads")
     }
 
@@ -241,19 +255,9 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_waits_together_is_committed_together() {
-        let db = open();
-        let commits = Arc::new(std::sync::atomic::AtomicU64::new(0));
-        let counter = Arc::clone(&commits);
-        db.write(move |c| {
-            c.commit_hook(Some(move || {
-                counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                false
-            }))?;
-            Ok(())
-        })
-        .await
-        .expect("hook");
-        let before = commits.load(std::sync::atomic::Ordering::SeqCst);
+        let commits = Arc::default();
+        let db = open_counting(&commits);
+        let before = commits.load(Ordering::SeqCst);
         let (release, held) = hold(&db);
         let writes: Vec<_> = (0..100)
             .map(|n| {
@@ -267,7 +271,7 @@ mod tests {
         for write in writes {
             write.await.expect("task").expect("written");
         }
-        let after = commits.load(std::sync::atomic::Ordering::SeqCst);
+        let after = commits.load(Ordering::SeqCst);
         assert_eq!(numbers(&db).await.len(), 100);
         assert!(after - before <= 3, "100 writes took {} commits", after - before);
     }
@@ -334,7 +338,7 @@ mod tests {
         let wake = watch::Sender::new(0);
         let mut woken = wake.subscribe();
         let mut writing = Box::pin(db.write_and_wake(wake, insert(7)));
-        assert!(futures::poll!(&mut writing).is_pending());
+        assert!((&mut writing).now_or_never().is_none());
         drop(writing);
         woken.changed().await.expect("woken");
         assert_eq!(numbers(&db).await, [7]);

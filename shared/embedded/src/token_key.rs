@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn the_key_is_made_once_and_for_its_owner_alone() {
         let dir = tempfile::tempdir().expect("folder");
-        let made = token_key_file(dir.path(), &SystemChance).expect("made");
-        assert_eq!(made.expose_secret().len(), 64);
-        assert!(made.expose_secret().bytes().all(|b| ALPHABET.contains(&b)));
+        let first = token_key_file(dir.path(), &SystemChance).expect("made");
+        assert_eq!(first.expose_secret().len(), 64);
+        assert!(first.expose_secret().bytes().all(|b| ALPHABET.contains(&b)));
         let found = token_key_file(dir.path(), &SystemChance).expect("found");
-        assert_eq!(made.expose_secret(), found.expose_secret());
+        assert_eq!(first.expose_secret(), found.expose_secret());
         let mode = fs::metadata(dir.path().join(NAME)).expect("file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).expect("folder").count(), 1, "no draft is left");
