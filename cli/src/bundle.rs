@@ -101,7 +101,7 @@ impl Bundle {
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         loop {
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
+                () = stopped(&mut stop) => return,
                 _ = refresh.tick() => match self.refresh.tick(SystemClock.now() + REFRESH_TIME).await {
                     Ok(tick) => tracing::debug!(?tick, "looked after installations"),
                     Err(error) => tracing::error!("installations that are due cannot be read: {error}"),
@@ -112,6 +112,11 @@ impl Bundle {
             }
         }
     }
+}
+
+/// Returns once `stop` says so, or nobody is left to say it.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// Receives batches and has up to `at_once` of them handled side by side; deletes what is done.
@@ -137,7 +142,7 @@ where
         if messages.is_empty() {
             drop(permit);
             tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 _ = changed.changed() => {}
                 () = tokio::time::sleep(until_visible(&queue).await) => {}
             }

@@ -5,6 +5,7 @@ mod routes;
 mod routes_file;
 mod serve;
 mod start;
+mod world;
 
 use clap::{Parser, Subcommand};
 use shared::telemetry;

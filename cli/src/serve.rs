@@ -11,7 +11,7 @@ use shared::sentry::BaseUrl;
 use shared_embedded::{EmbeddedPlatform, EnvSecrets};
 use tokio::sync::watch;
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, stopped};
 use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
@@ -84,7 +84,7 @@ impl Serve {
         tracing::info!(address = %listener.local_addr()?, sentry = %base_url, "taking webhooks at /webhook and installs at /setup");
         let mut http_stop = stop.clone();
         let server = axum::serve(listener, bundle.router()).with_graceful_shutdown(async move {
-            let _ = http_stop.wait_for(|stop| *stop).await;
+            stopped(&mut http_stop).await;
         });
         let (served, ()) = tokio::join!(server.into_future(), bundle.work(stop));
         Ok(served?)

@@ -1,0 +1,139 @@
+//! The bundle beside a simulated Sentry and a stand-in for Pushover, each on a loopback socket of its own: what `dev`
+//! and `demo` play with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use shared::outgoing::{Reqwest, Roots};
+use shared::ports::{SystemChance, SystemClock};
+use shared::sentry::BaseUrl;
+use shared_embedded::{EmbeddedPlatform, EnvSecrets, Lock};
+use simulator::Simulator;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::bundle::{Bundle, stopped};
+use crate::routes_file::{self, RoutesFile};
+use crate::start;
+
+/// Everything of one run; it ends with [`World::stop`].
+pub(crate) struct World {
+    pub(crate) sentry: Simulator,
+    pub(crate) bundle: Arc<Bundle>,
+    pub(crate) sentry_url: String,
+    pub(crate) url: String,
+    stopping: watch::Sender<bool>,
+    working: JoinHandle<()>,
+    _lock: Lock,
+}
+
+/// Where the bundle's routes come from.
+pub(crate) enum RoutesFrom {
+    /// A text with `{pushover}` for the address of the stand-in.
+    Text(&'static str),
+    File(PathBuf),
+}
+
+impl World {
+    /// Starts all of it. The bundle's own HTTP side, with `more` beside it, listens on `listener`.
+    pub(crate) async fn start(
+        data_dir: &Path,
+        listener: TcpListener,
+        settings: simulator::Config,
+        routes: RoutesFrom,
+        more: impl FnOnce(&Simulator, &Arc<Bundle>) -> axum::Router,
+    ) -> anyhow::Result<Self> {
+        let (sentry_at, pushover_at) = (loopback().await?, loopback().await?);
+        let sentry_url = format!("http://{}", sentry_at.local_addr()?);
+        let pushover_url = format!("http://{}", pushover_at.local_addr()?);
+        let url = format!("http://{}", reachable(listener.local_addr()?));
+        let sentry = Simulator::new(simulator::Config {
+            webhook_url: Some(format!("{url}/webhook")),
+            redirect_url: Some(format!("{url}/setup")),
+            base_url: sentry_url.clone(),
+            ..settings
+        });
+
+        let (lock, store) = start::open_store(data_dir).await?;
+        let secrets_file = data_dir.join("destinations.toml");
+        // Thirty characters each, as Pushover's stand-in wants them; they open nothing.
+        let pushover = format!("pushover-user = \"{}\"\npushover-token = \"{}\"\n", "u".repeat(30), "a".repeat(30));
+        std::fs::write(&secrets_file, pushover)
+            .with_context(|| format!("{} cannot be written", secrets_file.display()))?;
+        let secrets = EnvSecrets {
+            client_id: sentry.client_id().to_owned(),
+            client_secret: sentry.client_secret().expose_secret().into(),
+            previous_client_secret: None,
+            api_token: sentry.api_token().map(|token| token.expose_secret().into()),
+            destinations_file: Some(secrets_file),
+            token_key: start::token_key(data_dir)?,
+        };
+        let watched = match routes {
+            RoutesFrom::File(path) => Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?),
+            RoutesFrom::Text(text) => {
+                routes_file::put(&text.replace("{pushover}", &pushover_url), store.settings()).await?;
+                None
+            }
+        };
+        // Everything here is on loopback, so private destinations must be let in.
+        let outgoing = Reqwest::new(&Roots::System { ca_file: None }, true)?;
+        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets };
+        let bundle = Bundle::new(platform, BaseUrl::parse(&sentry_url)?);
+
+        let router = bundle.router().merge(more(&sentry, &bundle));
+        let servers = [(listener, router), (sentry_at, sentry.router()), (pushover_at, sentry.pushover_router())];
+        let (stopping, stop) = watch::channel(false);
+        for (listener, router) in servers {
+            let mut stop = stop.clone();
+            let stopped = async move {
+                stopped(&mut stop).await;
+            };
+            tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
+        }
+        if let Some(routes) = watched {
+            let bundle = Arc::clone(&bundle);
+            tokio::spawn(async move { routes.watch(bundle.platform.store.settings()).await });
+        }
+        let working = tokio::spawn(Arc::clone(&bundle).work(stop));
+        Ok(Self { sentry, bundle, sentry_url, url, stopping, working, _lock: lock })
+    }
+
+    /// Finishes what was begun.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stopping.send_replace(true);
+        Ok(self.working.await?)
+    }
+}
+
+async fn loopback() -> anyhow::Result<TcpListener> {
+    start::listen((Ipv4Addr::LOCALHOST, 0).into()).await
+}
+
+/// An address that listens everywhere is called on loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+/// Looks until `found` finds something, at most for `limit`.
+pub(crate) async fn wait_for<T, Fut: Future<Output = Option<T>>>(
+    limit: Duration,
+    mut found: impl FnMut() -> Fut,
+) -> Option<T> {
+    let looking = async {
+        loop {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(limit, looking).await.ok()
+}
