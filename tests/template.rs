@@ -7,6 +7,7 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 use serde_yaml_ng::Value as Yaml;
+use shared_aws::LOG_ATTRIBUTES;
 use system_tests::deploy::function_names;
 use system_tests::parts::workspace;
 
@@ -357,7 +358,6 @@ fn tables_have_the_keys_and_indexes_that_the_adapters_ask_for() {
     };
     let index = |name: &str, hash: &str, range: &str, projection: Value| json!({ "IndexName": name, "KeySchema": key(hash, Some(range)), "Projection": projection });
     let keys_only = || json!({ "ProjectionType": "KEYS_ONLY" });
-    let listed = ["destination", "state", "title", "attempts", "last_error", "event_name"];
     let expected = [
         (
             "InstallationsTable",
@@ -375,7 +375,7 @@ fn tables_have_the_keys_and_indexes_that_the_adapters_ask_for() {
                     "log",
                     "log_partition",
                     "time",
-                    json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": listed })
+                    json!({ "ProjectionType": "INCLUDE", "NonKeyAttributes": LOG_ATTRIBUTES })
                 ),
                 index("stuck", "stuck_for", "accepted_at", keys_only()),
             ]),
