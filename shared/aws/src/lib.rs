@@ -7,6 +7,8 @@ mod connection;
 mod deliveries;
 mod environment;
 mod failure;
+pub mod function;
+pub mod gateway;
 mod installations;
 pub mod lambda;
 mod platform;
