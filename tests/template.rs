@@ -69,7 +69,7 @@ impl Template {
     }
 }
 
-/// YAML with CloudFormation's short tags, as the JSON that they stand for: `!Ref X` is `{"Ref": "X"}`.
+/// YAML with the short tags of `CloudFormation`, as the JSON that they stand for: `!Ref X` is `{"Ref": "X"}`.
 fn plain(yaml: Yaml) -> Value {
     match yaml {
         Yaml::Tagged(tagged) => {
