@@ -1,6 +1,7 @@
 //! `switchboard`: the whole bundle in one process, and the commands around it.
 
 mod bundle;
+mod demo;
 mod routes;
 mod routes_file;
 mod serve;
@@ -20,19 +21,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Demo),
     Serve(serve::Serve),
     #[command(subcommand)]
     Routes(routes::Routes),
 }
 
 fn main() -> std::process::ExitCode {
-    telemetry::init(telemetry::Format::Text);
+    let command = Cli::parse().command;
+    // The demo tells its own story; only what goes wrong may stand between its lines.
+    let level = if matches!(command, Command::Demo(_)) { "error" } else { "info" };
+    telemetry::init(telemetry::Format::Text, level);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
     let result = runtime.block_on(async {
-        match Cli::parse().command {
+        match command {
+            Command::Demo(demo) => demo.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Routes(routes) => routes.run().await,
         }

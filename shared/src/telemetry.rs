@@ -12,15 +12,15 @@ pub enum Format {
 
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// Starts logging at `LOG_LEVEL` (`info` unless set; also `switchboard`-style directives such as `warn,shared=debug`).
+/// Starts logging at `LOG_LEVEL` (`level` unless set; also `switchboard`-style directives such as `warn,shared=debug`).
 /// A second call does nothing.
-pub fn init(format: Format) {
+pub fn init(format: Format, level: &str) {
     if FORMAT.set(format).is_err() {
         return;
     }
-    let level = std::env::var("LOG_LEVEL").unwrap_or_default();
+    let wanted = std::env::var("LOG_LEVEL").unwrap_or_default();
     let filter =
-        EnvFilter::try_new(if level.is_empty() { "info" } else { &level }).unwrap_or_else(|_| EnvFilter::new("info"));
+        EnvFilter::try_new(if wanted.is_empty() { level } else { &wanted }).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A logger that somebody else has set already stays.
     let _ = match format {
@@ -31,7 +31,8 @@ pub fn init(format: Format) {
 
 /// For a function: JSON where Lambda runs it, text under `cargo lambda watch` in a terminal.
 pub fn init_function() {
-    init(if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_some() { Format::Json } else { Format::Text });
+    let format = if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_some() { Format::Json } else { Format::Text };
+    init(format, "info");
 }
 
 /// What is counted, each by its CloudWatch name in the namespace `Switchboard`.
