@@ -126,10 +126,11 @@ async fn a_batch_that_expires_comes_back_in_order<Q: Consume>(queue: &Q, time: &
 async fn what_lies_before_a_message_in_flight_can_be_received<Q: Consume>(queue: &Q, time: &impl Time) {
     send(queue, &name(), &["0", "1", "2"]).await;
     let batch = receive(queue, 10).await;
-    queue.hide(&batch[0].receipt, Duration::ZERO).await.expect("give back");
+    for outer in [&batch[0], &batch[2]] {
+        queue.hide(&outer.receipt, Duration::ZERO).await.expect("give back");
+    }
     let again = receive(queue, 10).await;
     assert_eq!(bodies(&again), ["0"], "what lies before a message in flight is free, what follows it is not");
-    queue.hide(&batch[2].receipt, Duration::ZERO).await.expect("give back");
     delete_all(queue, &again).await;
     assert!(is_empty(queue).await, "the last one waits behind the middle one");
     time.advance(VISIBILITY).await;
