@@ -261,7 +261,7 @@ impl Story {
         let step = Step { step: self.step, title, happened, outcome, ms: ms(began.elapsed()), wire };
         if self.json {
             // Texts and numbers always have a JSON form.
-            println!("{}", serde_json::json!(step));
+            println!("{}", serde_json::to_string(&step).unwrap_or_default());
             return;
         }
         println!("\n{}. {}   {:.0} ms", step.step, step.title, step.ms);

@@ -79,7 +79,7 @@ pub trait Queue: Send + Sync + 'static {
 /// Receiving and deleting, where no event source mapping does it.
 pub trait Consume: Queue {
     /// Up to `max` messages that are visible, in order, hidden for `visibility`. Several of one group may come in one
-    /// batch; a group of which one message is hidden gives none. Empty if there is nothing: it does not wait.
+    /// batch; what follows a hidden message of its group waits behind it. Empty if there is nothing: it does not wait.
     fn receive(
         &self,
         max: usize,

@@ -1,0 +1,9 @@
+//! `switchboard`, the real binary, as its users and a self-hosted Sentry see it. Hermetic: loopback only.
+#![allow(clippy::unwrap_used)]
+
+mod demo;
+mod kills;
+mod reload;
+mod running;
+mod samples;
+mod starts;
