@@ -1,0 +1,9 @@
+//! The whole bundle in one process and in virtual time: a simulated Sentry, an in-memory store, the functions between.
+
+#![allow(clippy::unwrap_used)]
+
+mod deliveries;
+mod installation;
+mod ports;
+mod webhook;
+mod world;
