@@ -10,7 +10,9 @@ use jiff::Timestamp;
 
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
-use crate::destinations::kind::{Action, CALL_TIMEOUT, DeliveryError, Kind, MAX_ANSWER_BYTES, Notification, Settings};
+use crate::destinations::kind::{
+    Action, CALL_TIMEOUT, DeliveryError, Kind, MAX_ANSWER_BYTES, Next, Notification, Settings,
+};
 use crate::destinations::{self, retry};
 use crate::ports::{
     Claim, Clock, Deliveries, DeliveryRecord, Outcome, Outgoing, Platform, Policy, Received, StoreError, Written,
@@ -142,17 +144,12 @@ impl<P: Platform> Deliver<P> {
         };
         let error = ready.secrets.redact(&chain(&failure));
         let now = clock.now();
-        match retry::next_try(failure.next(), record.attempts, delivery.accepted_at, now, chance) {
-            Some(at) => Outcome::Retry { at, status, error },
-            None => {
-                let error = if retry::is_too_old(delivery.accepted_at, now) {
-                    format!("too old for another try: {error}")
-                } else {
-                    error
-                };
-                Outcome::Failed { status, error, message: Some(message.body.clone()) }
-            }
+        if let Some(at) = retry::next_try(failure.next(), record.attempts, delivery.accepted_at, now, chance) {
+            return Outcome::Retry { at, status, error };
         }
+        let too_old = matches!(failure.next(), Next::Retry { .. }) && retry::is_too_old(delivery.accepted_at, now);
+        let error = if too_old { format!("too old for another try: {error}") } else { error };
+        Outcome::Failed { status, error, message: Some(message.body.clone()) }
     }
 
     /// The answer's status where there was a call and an answer.
@@ -166,7 +163,7 @@ impl<P: Platform> Deliver<P> {
             }
         };
         let policy = Policy { guarded: true, timeout: CALL_TIMEOUT, max_body_bytes: MAX_ANSWER_BYTES };
-        let answer = self.platform.outgoing().call(request, policy).await.map_err(|error| (None, error.into()))?;
+        let answer = self.platform.outgoing().call(*request, policy).await.map_err(|error| (None, error.into()))?;
         let status = Some(answer.status().as_u16());
         (ready.kind.judge)(&answer, self.platform.clock().now()).map(|()| status).map_err(|error| (status, error))
     }

@@ -25,6 +25,12 @@ pub struct Delivery {
     pub normalized: Normalized,
 }
 
+/// Read first: the rest of another version may be anything.
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Wire {
     v: u32,
@@ -70,10 +76,6 @@ impl Delivery {
     pub fn from_received(message: &Received) -> Result<Self, BadMessage> {
         let encoding = message.attributes.get("encoding").ok_or(BadMessage::Missing("encoding"))?;
         let json = wire::decode(&message.body, encoding)?;
-        #[derive(Deserialize)]
-        struct Version {
-            v: u32,
-        }
         let version: Version = serde_json::from_slice(&json).map_err(|_| BadMessage::Unreadable("body"))?;
         if version.v != 1 {
             return Err(BadMessage::Version);

@@ -158,12 +158,11 @@ impl<P: Platform> Dispatch<P> {
             Change::Created(Some(code)) => code,
         };
         Ok(match self.keeper.install(id, code, Budget::background(deadline)).await? {
-            Install::Installed(_) | Install::Already(_) | Install::Removed => Done::Yes,
-            Install::Held(_) => Done::Later(WHILE_INSTALLING),
+            // A used code is refused like a wrong one: then nothing is left to do.
+            Install::Installed(_) | Install::Already(_) | Install::Removed | Install::CodeRefused => Done::Yes,
+            // The code lives for 10 minutes.
+            Install::Held(_) | Install::NotNow(_) => Done::Later(WHILE_INSTALLING),
             Install::NoTime => Done::Later(Duration::ZERO),
-            // The code lives for 10 minutes; a used one is refused like a wrong one, and then nothing is left to do.
-            Install::CodeRefused => Done::Yes,
-            Install::NotNow(_) => Done::Later(WHILE_INSTALLING),
         })
     }
 

@@ -108,7 +108,7 @@ impl<S: Secrets, Q: Queue, C: Clock> Webhook<S, Q, C> {
         message.check(max_bytes).map_err(Refusal::from_queue)?;
         let left = self.time_left(began);
         // Leaves room for a second full try where there is any.
-        let first = if left >= FULL_TRY * 2 { left - FULL_TRY } else { left.max(FULL_TRY) };
+        let first = left.saturating_sub(FULL_TRY).max(FULL_TRY);
         let failure = match self.clock.timeout(first, self.queue.send(&message)).await {
             Some(Ok(())) => return Ok(()),
             Some(Err(error @ (QueueError::TooLarge { .. } | QueueError::Malformed))) => {

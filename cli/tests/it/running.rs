@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use simulator::Simulator;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running `serve`; killed when it is dropped.
 pub(crate) struct Serve {

@@ -10,6 +10,9 @@ fn refused(command: &mut Command) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
+/// What a case does to an otherwise good command.
+type Change<'a> = Box<dyn Fn(&mut Command) + 'a>;
+
 #[tokio::test]
 async fn a_bad_start_is_one_line_that_names_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
@@ -25,7 +28,6 @@ async fn a_bad_start_is_one_line_that_names_what_is_wrong() {
     };
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_port = taken.local_addr().unwrap().port();
-    type Change<'a> = Box<dyn Fn(&mut Command) + 'a>;
     let cases: Vec<(&str, u16, Change<'_>, &str)> = vec![
         ("no client id", free_port(), Box::new(|_| {}), "SENTRY_CLIENT_ID"),
         (

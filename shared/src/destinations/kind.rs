@@ -43,7 +43,7 @@ pub struct Notification<'a> {
 /// What there is to do for a notification.
 #[derive(Debug)]
 pub enum Action {
-    Call(http::Request<Bytes>),
+    Call(Box<http::Request<Bytes>>),
     /// A line for the log; nothing leaves.
     Log(String),
 }

@@ -50,7 +50,7 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     http::Request::post(address)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
         .body(Bytes::from(body))
-        .map(Action::Call)
+        .map(|request| Action::Call(Box::new(request)))
         .map_err(|_| DeliveryError::BadAddress)
 }
 

@@ -108,7 +108,7 @@ impl<P: Platform> Keeper<P> {
             Err(error) => return self.exchange_failed(id, error, was_absent).await,
         };
         match self.store(id, granted, false).await? {
-            Renewal::Renewed(row, _) => Ok(Install::Installed(self.finish(row, budget).await?)),
+            Renewal::Renewed(row, _) => Ok(Install::Installed(self.finish(*row, budget).await?)),
             _ => Ok(Install::Removed),
         }
     }

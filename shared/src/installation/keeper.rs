@@ -42,7 +42,7 @@ pub enum KeeperError {
 /// How a renewal ended.
 #[derive(Debug)]
 pub enum Renewal {
-    Renewed(Installation, TokenPair),
+    Renewed(Box<Installation>, TokenPair),
     /// Somebody else is at it until then.
     Held(Timestamp),
     Failed(TokenError, Fate),
@@ -98,7 +98,7 @@ impl<P: Platform> Keeper<P> {
                     return Ok(Some((row, result)));
                 }
                 Written::Conflict => {
-                    self.platform.clock().sleep(self.platform.chance().share(Duration::from_millis(50))).await
+                    self.platform.clock().sleep(self.platform.chance().share(Duration::from_millis(50))).await;
                 }
             }
         }
@@ -171,7 +171,7 @@ impl<P: Platform> Keeper<P> {
                     .then(|| row.granted(sealed.clone(), granted.expires_at, by_manual_refresh, now, jitter))
             })
             .await?;
-        Ok(stored.map_or(Renewal::Removed, |(row, ())| Renewal::Renewed(row, granted.tokens)))
+        Ok(stored.map_or(Renewal::Removed, |(row, ())| Renewal::Renewed(Box::new(row), granted.tokens)))
     }
 
     /// Tells Sentry that the install is complete, and learns organization and app from its answer.

@@ -91,4 +91,4 @@ pub trait Consume: Queue {
 }
 
 /// SQS refuses a longer visibility time-out.
-pub const MAX_VISIBILITY: Duration = Duration::from_secs(12 * 60 * 60);
+pub const MAX_VISIBILITY: Duration = Duration::from_hours(12);
