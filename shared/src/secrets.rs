@@ -244,6 +244,12 @@ impl DestinationSecrets {
     }
 }
 
+impl<'a> FromIterator<(&'a str, &'a str)> for DestinationSecrets {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(secrets: T) -> Self {
+        Self(secrets.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+}
+
 /// The `destinations` secret, kept in memory.
 pub struct KeptDestinationSecrets {
     kept: tokio::sync::Mutex<Option<(Timestamp, Arc<DestinationSecrets>)>>,

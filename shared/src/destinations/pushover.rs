@@ -77,3 +77,112 @@ fn reason(body: &[u8]) -> String {
         _ => "no reason given".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::destinations::kind::Next;
+    use crate::normalized::Normalized;
+    use crate::payload;
+    use crate::routing::Routes;
+    use crate::secrets::DestinationSecrets;
+
+    fn settings() -> Settings {
+        let file = "[[destination]]\nname = \"p\"\ntype = \"pushover\"\nuser = \"secret:u\"\ntoken = \"secret:t\"\n";
+        let routes = Routes::compile(file).unwrap();
+        let secrets = DestinationSecrets::from_iter([("u", "user-key"), ("t", "app-token")]);
+        Settings::resolve(routes.destinations().next().unwrap(), &secrets).unwrap()
+    }
+
+    fn form(event: &Normalized) -> Vec<(String, String)> {
+        let notification = Notification { event, sentry_base_url: "https://sentry.example" };
+        let Action::Call(request) = render(&settings(), &notification).unwrap() else { panic!("pushover calls") };
+        assert_eq!(request.uri(), "https://api.pushover.net/1/messages.json");
+        serde_urlencoded::from_bytes(request.body()).unwrap()
+    }
+
+    fn field<'a>(form: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn every_kind_of_event_makes_a_message() {
+        let mut rendered = String::new();
+        for name in payload::tests::sample_names() {
+            let mut event = Normalized::of(&payload::tests::sample(&name));
+            event.organization.get_or_insert_with(|| "acme".to_owned());
+            rendered.push_str(&format!("{}\n", event.event));
+            for (name, value) in form(&event) {
+                rendered.push_str(&format!("    {name}: {value}\n"));
+            }
+        }
+        insta::assert_snapshot!(rendered);
+    }
+
+    #[test]
+    fn everything_fits_and_nothing_is_empty() {
+        let long = Normalized {
+            event: "issue.created".into(),
+            title: Some("é".repeat(400)),
+            value: Some("🦀".repeat(2000)),
+            url: Some(format!("https://sentry.example/{}", "a".repeat(600))),
+            ..Normalized::default()
+        };
+        let long = form(&long);
+        assert_eq!(field(&long, "title").unwrap().chars().count(), 250);
+        assert!(field(&long, "message").unwrap().chars().count() <= 1024);
+        assert_eq!((field(&long, "url"), field(&long, "url_title")), (None, None), "a cut address leads nowhere");
+        let bare =
+            form(&Normalized { event: "new_thing.happened".into(), value: Some(" ".into()), ..Normalized::default() });
+        assert_eq!(field(&bare, "message"), Some("new_thing.happened"));
+        assert_eq!(field(&bare, "priority"), Some("0"));
+    }
+
+    #[test]
+    fn an_answer_means_what_pushover_says() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let answer = |status: u16, headers: &[(&str, &str)], body: &'static str| {
+            let mut answer = http::Response::builder().status(status);
+            for (name, value) in headers {
+                answer = answer.header(*name, *value);
+            }
+            answer.body(Bytes::from_static(body.as_bytes())).unwrap()
+        };
+        let retry = Next::Retry { not_before: None };
+        let later = Next::Retry { not_before: Timestamp::from_second(1_700_000_060).ok() };
+        let cases = [
+            ("sent", answer(200, &[], r#"{"status":1}"#), None),
+            (
+                "a refused key",
+                answer(400, &[], r#"{"errors":["user identifier is invalid"]}"#),
+                Some((Next::GiveUp, "refused with 400: user identifier is invalid")),
+            ),
+            ("a page", answer(404, &[], "<html>"), Some((Next::GiveUp, "refused with 404: no reason given"))),
+            (
+                "quota",
+                answer(429, &[("x-limit-app-reset", "1700006400")], ""),
+                Some((Next::GiveUp, "quota used up until 2023-11-15T00:00:00Z")),
+            ),
+            (
+                "quota without a reset",
+                answer(429, &[], ""),
+                Some((Next::GiveUp, "quota used up until the first of next month")),
+            ),
+            ("their trouble", answer(502, &[], ""), Some((retry, "failed with 502"))),
+            (
+                "their trouble, with a floor",
+                answer(503, &[("retry-after", "60")], ""),
+                Some((later, "failed with 503")),
+            ),
+            (
+                "a redirect",
+                answer(302, &[], ""),
+                Some((Next::GiveUp, "redirects with 302, which is not followed: check the address")),
+            ),
+        ];
+        for (name, answer, expected) in cases {
+            let judged = judge(&answer, now).err().map(|error| (error.next(), error.to_string()));
+            assert_eq!(judged, expected.map(|(next, text)| (next, text.to_owned())), "{name}");
+        }
+    }
+}

@@ -210,3 +210,109 @@ fn renewal_at(expires_at: Timestamp, now: Timestamp, jitter: f64) -> Timestamp {
     let early = (life / 4).min(EARLY_AT_MOST);
     expires_at - early - early.mul_f64(jitter.clamp(0.0, 1.0) / 10.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sentry::NoAnswer;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn active(expires_at: i64) -> Installation {
+        let mut row = Installation::new("a8e5d37a-696c-4c54-adb5-b3f28d64c7de".parse().unwrap());
+        row.granted(Sealed(vec![1]), Some(at(expires_at)), false, at(0), 0.0);
+        row.verified_at = Some(at(0));
+        row
+    }
+
+    const REFUSED: TokenError = TokenError::Refused { status: 401 };
+
+    #[test]
+    fn a_token_is_renewed_early_by_the_smaller_of_two_hours_and_a_quarter_of_its_life() {
+        for (life, expected) in [(8 * 3600, 6 * 3600), (4 * 3600, 3 * 3600), (100, 75)] {
+            assert_eq!(renewal_at(at(life), at(0), 0.0), at(expected), "{life}");
+            let with_jitter = renewal_at(at(life), at(0), 1.0);
+            assert!(
+                with_jitter < at(expected) && with_jitter > at(expected / 2),
+                "{life}: jitter only makes it earlier"
+            );
+        }
+    }
+
+    #[test]
+    fn only_one_holds_the_lease_and_a_dead_holder_leaves_a_row_that_is_due() {
+        let mut row = active(8 * 3600);
+        assert!(row.lease(at(0)));
+        assert!(!row.lease(at(59)));
+        assert_eq!(row.due_at, Some(at(60)));
+        assert!(row.lease(at(60)));
+    }
+
+    #[test]
+    fn refusals_ask_for_a_reinstall_only_after_six_and_an_hour_past_expiry_and_never_remove() {
+        let mut row = active(0);
+        for n in 1..=5 {
+            assert_eq!(row.renewal_failed(&REFUSED, at(n * 900)), Fate::LivesOn, "{n}");
+        }
+        let mut early = row.clone();
+        early.expires_at = Some(at(5000));
+        assert_eq!(early.renewal_failed(&REFUSED, at(5400)), Fate::LivesOn, "six, but not an hour past expiry");
+        assert_eq!(row.renewal_failed(&REFUSED, at(5400)), Fate::Lost);
+        assert_eq!((row.status, row.due_at), (Status::NeedsReinstall, Some(at(5400 + 6 * 3600))));
+        assert_eq!(row.renewal_failed(&REFUSED, at(30_000)), Fate::LivesOn, "said once");
+        assert!(row.tokens.is_some(), "nothing is thrown away");
+        row.granted(Sealed(vec![2]), Some(at(90_000)), true, at(31_000), 0.0);
+        assert_eq!((row.status, row.refusals), (Status::Active, 0), "won back");
+    }
+
+    #[test]
+    fn a_404_counts_when_a_second_one_says_so_ten_minutes_later() {
+        let mut row = active(8 * 3600);
+        assert_eq!(row.renewal_failed(&TokenError::Gone, at(0)), Fate::LivesOn);
+        assert_eq!(row.due_at, Some(at(600)));
+        assert_eq!(row.renewal_failed(&TokenError::Gone, at(599)), Fate::LivesOn);
+        assert_eq!(row.renewal_failed(&TokenError::Gone, at(600)), Fate::Gone);
+        row.granted(Sealed(vec![2]), None, true, at(700), 0.0);
+        assert_eq!(row.gone_since, None, "it was not gone");
+    }
+
+    #[test]
+    fn every_other_failure_comes_again_and_counts_as_no_refusal() {
+        let unavailable = TokenError::Unavailable { maybe_committed: true, why: NoAnswer::Status(502) };
+        let cases = [
+            (TokenError::BadCredentials, 300),
+            (TokenError::WrongAddress { status: 200 }, 300),
+            (TokenError::Busy { until: at(10) }, 10),
+            (TokenError::RateLimited { until: at(20) }, 20),
+            (unavailable, 60),
+        ];
+        for (error, due) in cases {
+            let mut row = active(8 * 3600);
+            assert_eq!(row.renewal_failed(&error, at(0)), Fate::LivesOn, "{error}");
+            assert_eq!((row.due_at, row.refusals), (Some(at(due)), 0), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_installation_without_tokens_is_lost_ten_minutes_after_its_first_event_at_the_earliest() {
+        let mut row = Installation::new("a8e5d37a-696c-4c54-adb5-b3f28d64c7de".parse().unwrap());
+        assert!(row.seen_without_tokens(at(0)));
+        assert!(!row.seen_without_tokens(at(59)), "at most once a minute");
+        assert_eq!(row.renewal_failed(&REFUSED, at(1)), Fate::LivesOn);
+        assert_eq!(row.due_at, None, "its next event brings the next try");
+        assert!(row.seen_without_tokens(at(600)));
+        assert_eq!(row.renewal_failed(&REFUSED, at(600)), Fate::Lost);
+        assert_eq!(row.expires, Some(at(600) + WITHOUT_TOKENS));
+    }
+
+    #[test]
+    fn a_tombstone_keeps_its_version_and_nothing_else() {
+        let mut row = active(8 * 3600);
+        row.version = 7;
+        row.removed(at(5));
+        assert_eq!((row.version, row.status, row.tokens.is_none(), row.due_at), (7, Status::Removed, true, None));
+        assert_eq!(row.expires, Some(at(5) + TOMBSTONE));
+    }
+}

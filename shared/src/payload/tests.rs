@@ -19,6 +19,18 @@ pub(crate) fn sample(name: &str) -> Event {
     Event::parse(&resource, &body).unwrap()
 }
 
+/// Every sample of a webhook, by name.
+pub(crate) fn sample_names() -> Vec<String> {
+    let folder = std::fs::read_dir(format!("{}/samples", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let files = folder.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json"));
+    let is_webhook =
+        |path: &std::path::PathBuf| std::fs::read_to_string(path).unwrap().contains("Sentry-Hook-Signature");
+    let mut names: Vec<String> =
+        files.filter(is_webhook).map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 fn event(resource: &str, action: &str, data: &Value) -> Event {
     let body = json!({"action": action, "installation": {"uuid": INSTALLATION}, "data": data}).to_string();
     Event::parse(&resource.parse().unwrap(), body.as_bytes()).unwrap()
