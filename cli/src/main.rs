@@ -2,8 +2,11 @@
 
 mod bundle;
 mod demo;
+mod dev;
 mod routes;
 mod routes_file;
+mod samples;
+mod send;
 mod serve;
 mod start;
 mod world;
@@ -22,6 +25,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Demo),
+    Dev(dev::Dev),
+    Send(send::Send),
     Serve(serve::Serve),
     #[command(subcommand)]
     Routes(routes::Routes),
@@ -39,6 +44,8 @@ fn main() -> std::process::ExitCode {
     let result = runtime.block_on(async {
         match command {
             Command::Demo(demo) => demo.run().await,
+            Command::Dev(dev) => dev.run().await,
+            Command::Send(send) => send.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Routes(routes) => routes.run().await,
         }

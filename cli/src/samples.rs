@@ -89,8 +89,8 @@ impl Sample {
         let wanted = if event == ARCHIVED { "issue.ignored" } else { event };
         let Some((name, text)) = SAMPLES.iter().find(|(name, _)| *name == wanted) else {
             let likely = likely(event).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
-            let all = names().map(|name| format!("\n  {name}")).collect::<String>();
-            bail!("there is no sample of `{event}`{likely}\nThese are there:{all}");
+            let all = names().collect::<Vec<_>>().join("\n  ");
+            bail!("there is no sample of `{event}`{likely}\nThese are there:\n  {all}");
         };
         Self::parse(name, text).with_context(|| format!("the sample {name} in this program is broken"))
     }
@@ -102,7 +102,8 @@ impl Sample {
             body: String,
         }
         let mut recorded: Recorded = serde_json::from_str(text)?;
-        let mut header = |name: &'static str| recorded.headers.remove(name).with_context(|| format!("{name} is missing"));
+        let mut header =
+            |name: &'static str| recorded.headers.remove(name).with_context(|| format!("{name} is missing"));
         Ok(Self {
             resource: header("Sentry-Hook-Resource")?,
             user_agent: header("User-Agent")?,
@@ -168,7 +169,11 @@ fn likely(event: &str) -> Option<&'static str> {
 /// As Sentry makes one of a project's name: lower case, words joined by hyphens.
 fn slug(name: &str) -> String {
     let lower = name.to_lowercase();
-    lower.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+    lower
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
 }
 
 #[cfg(test)]

@@ -17,14 +17,14 @@ use crate::start;
 
 /// Post a signed sample of one of Sentry's webhooks
 ///
-/// The body is signed with SENTRY_CLIENT_SECRET from the environment; `switchboard dev` prints its own at start.
+/// The body is signed with `SENTRY_CLIENT_SECRET` from the environment; `switchboard dev` prints its own at start.
 ///
 /// Each send is an event of its own, so that none is dropped as a repeat of the one before: the id of the issue, error,
-/// comment, alert, build or run is new, and its times are now. Only installation.deleted has nothing that could be new:
+/// comment, alert, build or run is new, and its times are now. Only `installation.deleted` has nothing that could be new:
 /// sent again, it is the same event.
 #[derive(Args)]
 pub(crate) struct Send {
-    /// What happened, such as issue.created; an unknown one lists them all
+    /// What happened, such as `issue.created`; an unknown one lists them all
     event: String,
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787/webhook")]
     to: Uri,
@@ -75,7 +75,9 @@ impl Send {
 
     fn unanswered(&self, error: &CallError) -> anyhow::Error {
         match error {
-            CallError::Unreachable(_) => anyhow::anyhow!("nobody listens at {}: is `switchboard dev` running?", self.to),
+            CallError::Unreachable(_) => {
+                anyhow::anyhow!("nobody listens at {}: is `switchboard dev` running?", self.to)
+            }
             other => anyhow::anyhow!("{}: {other}", self.to),
         }
     }

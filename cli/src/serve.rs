@@ -72,7 +72,7 @@ impl Serve {
 
         let (stopping, stop) = watch::channel(false);
         tokio::spawn(async move {
-            asked_to_stop().await;
+            start::asked_to_stop().await;
             tracing::info!("stopping: what was begun is finished");
             // Nobody is left to tell only if everything has ended already.
             let _ = stopping.send(true);
@@ -89,19 +89,4 @@ impl Serve {
         let (served, ()) = tokio::join!(server.into_future(), bundle.work(stop));
         Ok(served?)
     }
-}
-
-/// Ctrl-C, or SIGTERM where there is such a thing.
-async fn asked_to_stop() {
-    #[cfg(unix)]
-    {
-        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-        if let Ok(mut terminate) = terminate {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => return,
-                _ = terminate.recv() => return,
-            }
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

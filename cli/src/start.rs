@@ -61,3 +61,18 @@ pub(crate) fn token_key(data_dir: &Path) -> anyhow::Result<SecretString> {
     shared::sealing::TokenKey::parse(&key).with_context(|| place)?;
     Ok(key)
 }
+
+/// Ctrl-C, or SIGTERM where there is such a thing.
+pub(crate) async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+        if let Ok(mut terminate) = terminate {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => return,
+                _ = terminate.recv() => return,
+            }
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::response::{Html, Redirect};
+use axum::routing::get;
 use secrecy::ExposeSecret;
 use shared::outgoing::{Reqwest, Roots};
 use shared::ports::{SystemChance, SystemClock};
@@ -86,7 +88,8 @@ impl World {
         let bundle = Bundle::new(platform, BaseUrl::parse(&sentry_url)?);
 
         let router = bundle.router().merge(more(&sentry, &bundle));
-        let servers = [(listener, router), (sentry_at, sentry.router()), (pushover_at, sentry.pushover_router())];
+        let sentry_side = sentry.router().merge(pages(&url));
+        let servers = [(listener, router), (sentry_at, sentry_side), (pushover_at, sentry.pushover_router())];
         let (stopping, stop) = watch::channel(false);
         for (listener, router) in servers {
             let mut stop = stop.clone();
@@ -108,6 +111,20 @@ impl World {
         self.stopping.send_replace(true);
         Ok(self.working.await?)
     }
+}
+
+/// Where people would look in Sentry, and links lead to: the settings, after an install, and an issue.
+fn pages(url: &str) -> axum::Router {
+    let home = format!("{url}/");
+    let issue = format!(
+        "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<title>Sentry (simulated)</title>\n\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}}</style>\n\
+         <h1>The issue in Sentry</h1>\n<p>Sentry would show it here; this one is simulated.</p>\n\
+         <p><a href=\"{home}\">Back to switchboard</a></p>\n</html>\n"
+    );
+    axum::Router::new()
+        .route("/settings/{organization}/sentry-apps/{app}/", get(async move || Redirect::to(&home)))
+        .route("/organizations/{organization}/issues/{issue}/", get(async move || Html(issue)))
 }
 
 async fn loopback() -> anyhow::Result<TcpListener> {

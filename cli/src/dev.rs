@@ -1,0 +1,81 @@
+//! `switchboard dev`: the bundle beside a simulated Sentry, and a page with buttons for what people do there.
+
+mod guard;
+mod html;
+mod page;
+mod presses;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::ExposeSecret;
+
+use crate::start;
+use crate::world::{RoutesFrom, World};
+
+/// Press the buttons of a simulated Sentry, and watch what arrives
+///
+/// Needs no account and no network: Sentry and Pushover are simulated, on loopback. Without --routes, everything goes to
+/// the console, and issues and alerts of Backend also to the phone that the page shows.
+#[derive(Args)]
+pub(crate) struct Dev {
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    listen: SocketAddr,
+    /// A temporary folder, removed at the end, unless given
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Who hears of what; changes to the file come into force at once. It may use `secret:pushover-user` and
+    /// `secret:pushover-token`
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+}
+
+const ROUTES: &str = r#"[[destination]]
+name = "console"
+type = "console"
+
+[[destination]]
+name = "phone"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+base_url = "{pushover}"
+
+[[route]]
+name = "everything"
+when = { event = "*" }
+to = ["console"]
+
+[[route]]
+name = "backend-rings"
+when = { event = ["issue.created", "event_alert.triggered"], project = "Backend" }
+to = ["phone"]
+"#;
+
+impl Dev {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let listener = start::listen(self.listen).await?;
+        // Dropping it at the end removes the folder.
+        let (data_dir, temporary) = if let Some(given) = self.data_dir {
+            (given, None)
+        } else {
+            let made = tempfile::tempdir().context("no temporary folder can be made")?;
+            (made.path().to_owned(), Some(made))
+        };
+        let routes = self.routes.map_or(RoutesFrom::Text(ROUTES), RoutesFrom::File);
+        let world = World::start(&data_dir, listener, simulator::Config::default(), routes, |sentry, bundle| {
+            presses::router(sentry.clone(), std::sync::Arc::clone(bundle))
+        })
+        .await?;
+        println!("Open      {}/", world.url);
+        println!("Data      {}{}", data_dir.display(), if temporary.is_some() { " (removed at the end)" } else { "" });
+        println!("Sentry    {} (simulated)", world.sentry_url);
+        println!("Send one  SENTRY_CLIENT_SECRET={} \\", world.sentry.client_secret().expose_secret());
+        println!("          switchboard send issue.created --to {}/webhook", world.url);
+        println!("Ctrl-C ends it.");
+        start::asked_to_stop().await;
+        world.stop().await
+    }
+}
