@@ -7,8 +7,8 @@ use aws_lambda_events::sqs::SqsEvent;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use shared::dispatch::Dispatch;
 use shared::telemetry;
-use shared_aws::function::{self, Batch};
 use shared_aws::Use;
+use shared_aws::function::{self, Batch};
 
 const USES: [Use; 7] =
     [Use::App, Use::TokenKey, Use::Installations, Use::Settings, Use::Deliveries, Use::Events, Use::Outbox];

@@ -8,7 +8,7 @@ use shared::ports::{Secret, SystemClock};
 use shared::secrets::AppSecrets;
 use shared::telemetry;
 use shared::webhook::Webhook;
-use shared_aws::{SecretsManager, Sqs, function, gateway, sdk_config};
+use shared_aws::{SecretsManager, Sqs, Use, function, gateway, sdk_config};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
 
 async fn serve() -> Result<(), Error> {
     // Two ports and not the whole platform: neither DynamoDB nor a client for outgoing calls is linked.
+    function::check(&[Use::App, Use::Events])?;
     let config = sdk_config().await?;
     let secrets = AppSecrets::new(SecretsManager::from_env(&config, &[Secret::App])?, SystemClock);
     let webhook = Arc::new(Webhook { secrets, queue: Sqs::events_from_env(&config)?, clock: SystemClock });

@@ -35,6 +35,11 @@ pub enum StartError {
     Outgoing(#[from] SetupError),
 }
 
+/// Whether the environment names everything that a function uses. The error names the first that it does not.
+pub fn check(uses: &[Use]) -> Result<(), EnvError> {
+    uses.iter().try_for_each(|used| used.read(&environment::process).map(drop))
+}
+
 /// The ports that a function uses and where Sentry is, out of the environment. Connects to nothing yet.
 pub async fn start(uses: &[Use]) -> Result<(Platform, BaseUrl), StartError> {
     let lookup = &environment::process;
@@ -160,7 +165,8 @@ mod tests {
     #[test]
     fn a_message_that_cannot_be_read_fails_beside_those_that_did() {
         let message = |id: &str, group: Option<&str>| {
-            let attributes = group.map_or(serde_json::json!({}), |group| serde_json::json!({ "MessageGroupId": group }));
+            let attributes =
+                group.map_or(serde_json::json!({}), |group| serde_json::json!({ "MessageGroupId": group }));
             serde_json::json!({
                 "messageId": id, "receiptHandle": "r", "body": "{}", "attributes": attributes, "messageAttributes": {},
             })

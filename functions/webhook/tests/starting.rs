@@ -1,0 +1,9 @@
+//! The environment that the template gives to `webhook`.
+
+#[path = "../../starting.rs"]
+mod starting;
+
+#[test]
+fn a_variable_that_is_missing_is_named_in_one_line() {
+    starting::names_what_is_missing(env!("CARGO_BIN_EXE_webhook"), &["APP_SECRET_ID", "EVENTS_QUEUE_URL"]);
+}

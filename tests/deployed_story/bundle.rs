@@ -1,0 +1,166 @@
+//! The deployed bundle: set up as its README says, and looked into.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use shared::ports::{Installation, Installations, Settings, Written};
+use shared_aws::{DynamoInstallations, DynamoSettings};
+use system_tests::deploy::Stack;
+use system_tests::http;
+use system_tests::ministack::{ACCESS_KEY, MiniStack, REGION};
+use system_tests::parts::Parts;
+
+use crate::answer;
+use crate::outside::{self, Outside};
+
+const LIMIT: Duration = Duration::from_mins(1);
+/// Lambda's API: <https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>.
+const FUNCTIONS: &str = "/2015-03-31/functions/";
+const NAMES: [&str; 5] = ["webhook", "setup", "dispatch", "deliver", "refresh"];
+
+pub(crate) struct Bundle<'a> {
+    aws: &'a MiniStack,
+    stack: Stack<'a>,
+    outside: &'a Outside,
+    installations: DynamoInstallations,
+}
+
+impl<'a> Bundle<'a> {
+    /// Deploys it, fills its secrets, pushes its routes, and points both sides at each other.
+    pub(crate) fn deploy(parts: &'a Parts, aws: &'a MiniStack, outside: &'a Outside) -> Self {
+        let stack =
+            Stack::deploy(parts, aws, "story", &[("SentryBaseUrl", outside.sentry_url.as_str())]).expect("deploy");
+        let config = config(&aws.endpoint());
+        let installations = DynamoInstallations::new(&config, stack.output("InstallationsTableName").expect("a table"));
+        let settings = DynamoSettings::new(&config, stack.output("SettingsTableName").expect("a table"));
+        let bundle = Self { aws, stack, outside, installations };
+        // The stand-in for Pushover is on loopback, which no destination may be on AWS.
+        bundle.set_variable("DeliverFunction", "ALLOW_PRIVATE_DESTINATIONS", "1");
+
+        let sentry = &outside.sentry;
+        let app = json!({ "client_id": sentry.client_id(), "client_secret": sentry.client_secret().expose_secret() });
+        bundle.stack.fill_app_secret(&app).expect("fill the app secret");
+        let destinations = json!({ "pushover-user": outside::USER, "pushover-token": outside::TOKEN });
+        bundle.stack.fill_destinations_secret(&destinations).expect("fill the destinations' secret");
+        let pushed = outside.run(settings.put_routes(&routes(&outside.pushover_url), 0, Timestamp::now()));
+        assert_eq!(pushed.expect("the table answers"), Written::Done);
+
+        sentry.set_webhook_url(bundle.stack.webhook_url());
+        sentry.set_redirect_url(bundle.stack.redirect_url());
+        // Debug binaries start slowly: not within Sentry's one second.
+        let unsigned = http::request("POST", &bundle.stack.webhook_url(), &[], b"{}").expect("an answer");
+        assert_eq!(unsigned.status, 401, "{}", unsigned.text);
+        bundle
+    }
+
+    pub(crate) fn row(&self, installation: &str) -> Option<Installation> {
+        let id = installation.parse().expect("a uuid");
+        self.outside.run(self.installations.read(id, Timestamp::now())).expect("the table answers")
+    }
+
+    pub(crate) fn write(&self, row: &Installation) {
+        let written = self.outside.run(self.installations.write(row, Timestamp::now())).expect("the table answers");
+        assert_eq!(written, Written::Done);
+    }
+
+    /// Runs a function as its schedule does.
+    pub(crate) fn invoke(&self, function: &str) {
+        let name = self.physical_name(function);
+        let answer = self.call("POST", &format!("{FUNCTIONS}{name}/invocations"), Some(&json!({})));
+        assert_eq!(answer, Value::Null, "{function}");
+    }
+
+    /// How many deliveries `dispatch` made of an event, by its log, once it has routed one of that name and title.
+    pub(crate) fn wait_until_dispatched(&self, event: &str, title: Option<&str>) -> u64 {
+        let lines = self.wait_for_lines(1, |line| {
+            line["event.name"] == event && title.is_none_or(|title| line["message"] == title)
+        });
+        lines[0]["deliveries"].as_u64().expect("a number")
+    }
+
+    /// Waits until `dispatch` has routed this many events of that name.
+    pub(crate) fn wait_until_dispatched_times(&self, event: &str, times: usize) {
+        self.wait_for_lines(times, |line| line["event.name"] == event);
+    }
+
+    fn wait_for_lines(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let log = self.stack.log("dispatch").unwrap_or_default();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let found: Vec<Value> = lines.filter(|line| line["deliveries"].is_u64() && wanted(line)).collect();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(Instant::now() < until, "the log of dispatch:\n{log}");
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// What all functions have printed so far.
+    pub(crate) fn log(&self) -> String {
+        NAMES.map(|name| self.stack.log(name).expect("a log group")).join("\n")
+    }
+
+    fn set_variable(&self, function: &str, variable: &str, value: &str) {
+        let address = format!("{FUNCTIONS}{}/configuration", self.physical_name(function));
+        let mut environment = self.call("GET", &address, None)["Environment"].take();
+        environment["Variables"][variable] = value.into();
+        let changed = self.call("PUT", &address, Some(&json!({ "Environment": environment })));
+        assert_eq!(changed["Environment"]["Variables"][variable], value, "{changed}");
+    }
+
+    /// `{stack}-{function}-{something}`, as `CloudFormation` names it.
+    fn physical_name(&self, function: &str) -> String {
+        let listed = self.call("GET", FUNCTIONS, None);
+        let functions = listed["Functions"].as_array().expect("a list");
+        let names = functions.iter().filter_map(|function| function["FunctionName"].as_str());
+        let found: Vec<&str> = names.filter(|name| name.contains(&format!("-{function}-"))).collect();
+        assert_eq!(found.len(), 1, "{function}: {listed}");
+        found[0].to_owned()
+    }
+
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let body = body.map_or_else(String::new, Value::to_string);
+        let address = format!("{}{path}", self.aws.endpoint());
+        let headers = [("Content-Type", "application/json")];
+        let answer = http::request(method, &address, &headers, body.as_bytes()).expect("an answer");
+        assert!((200..300).contains(&answer.status), "{path}: {}", answer.text);
+        assert_eq!(answer::header(&answer, "x-amz-function-error"), None, "{path}: {}", answer.text);
+        serde_json::from_str(answer::body(&answer)).unwrap_or_else(|error| panic!("{path}: {error}: {}", answer.text))
+    }
+}
+
+fn config(endpoint: &str) -> SdkConfig {
+    let key = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(key))
+        .endpoint_url(endpoint)
+        .http_client(shared_aws::http_client())
+        .build()
+}
+
+fn routes(pushover: &str) -> String {
+    format!(
+        r#"
+[[destination]]
+name = "phones"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+base_url = "{pushover}"
+
+[[route]]
+name = "backend"
+when = {{ event = ["issue.created", "event_alert.triggered"], project = "Backend" }}
+to = ["phones"]
+"#
+    )
+}
