@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use secrecy::SecretString;
 
 use crate::ids::InstallationId;
 use crate::installation::life::Fate;
@@ -45,6 +46,8 @@ enum Looked {
     Renewed,
     Fine,
     Failed,
+    /// The API did not take the token.
+    Refused,
     /// The first 404.
     GonePerhaps,
     /// The second one: to be removed, if the tick as a whole is credible.
@@ -93,7 +96,7 @@ impl<P: Platform> Refresh<P> {
                 match looked {
                     Looked::Renewed => tick.renewed += 1,
                     Looked::Fine => {}
-                    Looked::Failed => tick.failed += 1,
+                    Looked::Failed | Looked::Refused => tick.failed += 1,
                     Looked::NoTime => tick.left_over += 1,
                     Looked::GonePerhaps => {
                         not_found += 1;
@@ -136,44 +139,61 @@ impl<P: Platform> Refresh<P> {
         if row.status == Status::Removed || row.due_at.is_none_or(|at| at > now) {
             return Ok(Looked::Fine);
         }
+        if row.tokens.is_none()
+            && let Some(token) = self.keeper.permanent_token().await?
+        {
+            // There is nothing to renew; at most a verify is unfinished.
+            return Ok(self.verify(id, &token).await?.unwrap_or(Looked::Fine));
+        }
         let mut token = None;
-        let mut looked = Looked::Fine;
         if row.wants_renewal(now) {
-            match self.keeper.renew(id, TOKEN_TIMEOUT).await? {
-                Renewal::Renewed(_, tokens) => {
-                    token = Some(tokens.access);
-                    looked = Looked::Renewed;
-                }
-                Renewal::Held(_) | Renewal::Removed => return Ok(Looked::Fine),
-                Renewal::Failed(error, fate) => {
-                    tracing::warn!(installation.id = %id, "not renewed: {}", chain(&error));
-                    return Ok(match (error, fate) {
-                        (_, Fate::Gone) => Looked::Gone,
-                        (TokenError::Gone, _) => Looked::GonePerhaps,
-                        _ => Looked::Failed,
-                    });
-                }
+            match self.renew(id).await? {
+                Ok(renewed) => token = Some(renewed),
+                Err(looked) => return Ok(looked),
             }
         }
-        if row.verified_at.is_none() {
-            let token = match token {
-                Some(token) => token,
-                None => match self.keeper.stored_token(id).await? {
-                    Some(token) => token,
-                    None => return Ok(looked),
-                },
-            };
-            match self.keeper.verify(id, &token, VERIFY_TIMEOUT).await? {
-                Ok(_) => {}
-                Err(error @ (ApiError::NotFound | ApiError::Forbidden)) => {
-                    tracing::warn!(installation.id = %id, "not verified: {error}");
-                }
-                Err(error) => {
-                    tracing::warn!(installation.id = %id, "not verified, it is tried again: {}", chain(&error));
-                    return Ok(Looked::Failed);
-                }
+        let done = if token.is_some() { Looked::Renewed } else { Looked::Fine };
+        if row.verified_at.is_some() {
+            return Ok(done);
+        }
+        if let Some(token) = token {
+            return Ok(self.verify(id, &token).await?.unwrap_or(done));
+        }
+        let Some(stored) = self.keeper.stored_token(id).await? else { return Ok(done) };
+        match self.verify(id, &stored).await? {
+            // Renewed by a call whose answer was lost: the stored token is dead.
+            Some(Looked::Refused) => match self.renew(id).await? {
+                Ok(token) => Ok(self.verify(id, &token).await?.unwrap_or(Looked::Renewed)),
+                Err(looked) => Ok(looked),
+            },
+            looked => Ok(looked.unwrap_or(done)),
+        }
+    }
+
+    /// A new token, or what else became of it.
+    async fn renew(&self, id: InstallationId) -> Result<Result<SecretString, Looked>, KeeperError> {
+        match self.keeper.renew(id, TOKEN_TIMEOUT).await? {
+            Renewal::Renewed(_, tokens) => Ok(Ok(tokens.access)),
+            Renewal::Held(_) | Renewal::Removed => Ok(Err(Looked::Fine)),
+            Renewal::Failed(error, fate) => {
+                tracing::warn!(installation.id = %id, "not renewed: {}", chain(&error));
+                Ok(Err(match (error, fate) {
+                    (_, Fate::Gone) => Looked::Gone,
+                    (TokenError::Gone, _) => Looked::GonePerhaps,
+                    _ => Looked::Failed,
+                }))
             }
         }
-        Ok(looked)
+    }
+
+    /// `None` once there is nothing left to do.
+    async fn verify(&self, id: InstallationId, token: &SecretString) -> Result<Option<Looked>, KeeperError> {
+        let Err(error) = self.keeper.verify(id, token, VERIFY_TIMEOUT).await? else { return Ok(None) };
+        tracing::warn!(installation.id = %id, "not verified, it is tried again: {}", chain(&error));
+        Ok(match error {
+            ApiError::NotFound | ApiError::Forbidden => None,
+            ApiError::TokenExpiredOrInvalid => Some(Looked::Refused),
+            _ => Some(Looked::Failed),
+        })
     }
 }

@@ -149,11 +149,9 @@ impl<P: Platform> Keeper<P> {
                 row.forget(now);
             } else {
                 row.lease_until = None;
-                row.due_at = None;
-                if error.maybe_committed() {
-                    // The code may be used up: the manual refresh finds out.
-                    row.due_at = Some(now);
-                }
+                // The code may be used up, by this call or by one before it whose answer was lost: the manual refresh
+                // finds out.
+                row.due_at = (error.maybe_committed() || is_refusal).then_some(now);
             }
             Some(())
         })

@@ -74,6 +74,11 @@ impl<P: Platform> Keeper<P> {
         Client::new(self.platform.outgoing(), self.platform.clock(), &self.base_url)
     }
 
+    /// Of an internal integration: its token, which never changes.
+    pub(crate) async fn permanent_token(&self) -> Result<Option<SecretString>, KeeperError> {
+        Ok(self.app().await?.api_token.clone())
+    }
+
     pub(super) async fn app(&self) -> Result<Arc<App>, SecretError> {
         self.app.current().await
     }
@@ -105,7 +110,9 @@ impl<P: Platform> Keeper<P> {
         Err(KeeperError::Contended)
     }
 
-    /// Wins a new pair under the lease: by manual refresh, and where that has never worked yet by the refresh token.
+    /// Wins a new pair under the lease: by manual refresh, and where that has never worked yet, or is refused for the
+    /// second time in a row, by the refresh token. The manual refresh of an uninstalled installation is a 401; only the
+    /// other grant answers with the 404 that tells of it.
     pub async fn renew(&self, id: InstallationId, timeout: Duration) -> Result<Renewal, KeeperError> {
         let mut held = None;
         let leased = self
@@ -142,7 +149,7 @@ impl<P: Platform> Keeper<P> {
         let manual = self.sentry().manual_refresh(row.id, &credentials, self.platform.chance().bytes(), timeout).await;
         let refused = match manual {
             Ok(granted) => return Ok(Ok((granted, true))),
-            Err(error @ TokenError::Refused { .. }) if !row.manual_refresh_worked => error,
+            Err(error @ TokenError::Refused { .. }) if !row.manual_refresh_worked || row.refusals > 0 => error,
             Err(error) => return Ok(Err(error)),
         };
         let Some(sealed) = &row.tokens else { return Ok(Err(refused)) };

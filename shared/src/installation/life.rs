@@ -147,7 +147,9 @@ impl Installation {
 
     /// The verify call has to be made again.
     pub fn verify_failed(&mut self, now: Timestamp) {
-        self.due_by(now + AFTER_TROUBLE);
+        if self.verified_at.is_none() {
+            self.due_by(now + AFTER_TROUBLE);
+        }
     }
 
     /// A webhook of it was taken while it has no tokens. Whether it is time to try to win them back.
@@ -192,10 +194,11 @@ impl Installation {
         self.tokens.is_some() && self.expires_at.is_none_or(|at| at > now + USABLE)
     }
 
-    /// Whether the schedule should renew it now.
+    /// Whether the schedule should renew a row that is due at `now`; what else can be due is an unfinished verify.
     pub fn wants_renewal(&self, now: Timestamp) -> bool {
         let early = self.expires_at.is_some_and(|at| now + EARLY_AT_MOST >= at);
-        self.gone_since.is_some() || self.refusals > 0 || self.tokens.is_none() || early
+        let nothing_else_is_due = self.verified_at.is_some() && self.expires_at.is_some();
+        self.gone_since.is_some() || self.refusals > 0 || self.tokens.is_none() || early || nothing_else_is_due
     }
 
     fn due_by(&mut self, at: Timestamp) {

@@ -18,6 +18,9 @@ pub enum NoToken {
     NotYet,
     #[error("the installation is removed")]
     Removed,
+    /// The schedule, or its next event, tries to win it back; a look-up does not wait for that.
+    #[error("the installation needs a reinstall")]
+    NeedsReinstall,
     #[error("the token could not be renewed")]
     NotRenewed,
     #[error(transparent)]
@@ -38,7 +41,7 @@ impl NoIssue {
     pub fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Token(NoToken::Removed) | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
+            Self::Token(NoToken::Removed | NoToken::NeedsReinstall) | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
         )
     }
 }
@@ -64,12 +67,17 @@ impl<P: Platform> Keeper<P> {
         if row.status == Status::Removed {
             return Err(NoToken::Removed);
         }
-        let sealed = row.tokens.as_ref().ok_or(NoToken::NotYet)?;
+        let needs_reinstall = row.status == Status::NeedsReinstall;
+        let sealed =
+            row.tokens.as_ref().ok_or(if needs_reinstall { NoToken::NeedsReinstall } else { NoToken::NotYet })?;
         if row.has_usable_token(self.now()) {
             let tokens = self.open(id, sealed).await?;
             if not.is_none_or(|refused| refused.expose_secret() != tokens.access.expose_secret()) {
                 return Ok((tokens.access, row.organization));
             }
+        }
+        if needs_reinstall {
+            return Err(NoToken::NeedsReinstall);
         }
         match self.renew(id, TOKEN_TIMEOUT).await? {
             Renewal::Renewed(row, tokens) => Ok((tokens.access, row.organization)),
