@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderMap, Request, Uri};
@@ -28,7 +28,7 @@ pub(crate) struct Send {
     event: String,
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8787/webhook")]
     to: Uri,
-    /// From this installation instead of the sample's
+    /// From this installation instead of the sample's; of one on the page of `dev`, the issue of an alert can be looked up
     #[arg(long, value_name = "UUID")]
     installation: Option<InstallationId>,
     /// In this project instead of the sample's: its name, of which the slug is made
@@ -46,6 +46,11 @@ impl Send {
         let mut sample = Sample::of(&self.event)?;
         let secret = ClientSecret::parse(&start::required("SENTRY_CLIENT_SECRET")?)
             .map_err(|error| anyhow::anyhow!("the environment variable SENTRY_CLIENT_SECRET: {error}"))?;
+        ensure!(
+            matches!(self.to.scheme_str(), Some("http" | "https")),
+            "--to: {} is no address that begins with http:// or https://",
+            self.to
+        );
         sample.renew(&SystemChance, SystemClock.now());
         if let Some(installation) = self.installation {
             sample.of_installation(installation);

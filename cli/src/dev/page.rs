@@ -18,6 +18,9 @@ pub(super) struct View {
     pub(super) projects: Vec<String>,
     pub(super) issues: Vec<Issue>,
     pub(super) deliveries: Vec<DeliveryRecord>,
+    /// In the queues, visible or not.
+    pub(super) waiting_events: u64,
+    pub(super) waiting_deliveries: u64,
     pub(super) messages: Vec<PushoverMessage>,
     pub(super) wire: Vec<Exchange>,
     /// The routes file's text.
@@ -46,7 +49,7 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:0 auto;padding:1
 h1{font-size:1.3rem;margin:.3rem 0}h2{font-size:1.05rem;margin:1.8rem 0 .4rem}
 .quiet{color:var(--quiet)}.good{color:var(--good)}.bad{color:var(--bad)}.wait{color:var(--wait)}
 .said{border-left:3px solid var(--accent);padding:.4rem .8rem;margin:.8rem 0}
-table{border-collapse:collapse;width:100%;font-size:.92em}th{font-weight:600;color:var(--quiet)}
+table{border-collapse:collapse;width:100%;font-size:.92em}th{font-weight:600;white-space:nowrap;color:var(--quiet)}
 th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}
 td form{display:inline}.scroll{overflow-x:auto}code,pre,.mono{font-family:ui-monospace,monospace;font-size:.92em}
 .controls{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}
@@ -61,9 +64,11 @@ setInterval(async () => {
   if (document.hidden) return;
   try {
     const text = await (await fetch('/')).text();
-    const fresh = new DOMParser().parseFromString(text, 'text/html').getElementById('live');
-    const shown = document.getElementById('live');
-    if (fresh && fresh.innerHTML !== shown.innerHTML) shown.replaceWith(fresh);
+    const page = new DOMParser().parseFromString(text, 'text/html');
+    for (const shown of document.querySelectorAll('.live')) {
+      const fresh = page.getElementById(shown.id);
+      if (fresh && fresh.innerHTML !== shown.innerHTML) shown.replaceWith(fresh);
+    }
   } catch { document.title = 'switchboard dev (stopped)'; }
 }, 1000);
 ";
@@ -77,9 +82,11 @@ impl View {
              <title>switchboard dev</title>\n<noscript><meta http-equiv=refresh content=5></noscript>\n<style>{STYLE}</style>\n\
              <h1>switchboard dev</h1>\n\
              <p class=quiet>What you press happens in a simulated Sentry. Its webhooks come to the real switchboard.</p>\n\
+             <section class=live id=sentry>\n{}</section>\n\
+             <h2>Issues in Sentry</h2>\n\
              <form method=post action=\"/issue\" class=controls><label>Project <select name=project>{projects}</select></label>\n\
              <input name=title aria-label=Title value=\"ValueError: division by zero\" maxlength=200 required><button>New issue</button></form>\n\
-             <main id=live>\n{}{}{}{}{}</main>\n\
+             <main class=live id=happened>\n{}{}{}{}</main>\n\
              <h2>Routes</h2>\n<details><summary>The file in force</summary><pre>{}</pre></details>\n\
              <script nonce=\"{}\">{SCRIPT}</script>\n</html>\n",
             self.sentry(),
@@ -125,8 +132,7 @@ impl View {
                 press("/alert", "Alert")
             )
         });
-        let list = table(&["Issue", "Project", "Title", ""], rows, "No issues yet.");
-        format!("<h2>Issues in Sentry</h2>\n{list}")
+        table(&["Issue", "Project", "Title", ""], rows, "No issues yet.")
     }
 
     fn arrived(&self) -> String {
@@ -135,7 +141,13 @@ impl View {
             self.deliveries.iter().map(delivery),
             "Nothing has been delivered yet.",
         );
-        format!("<h2>Deliveries</h2>\n{list}")
+        let waiting = match (self.waiting_events, self.waiting_deliveries) {
+            (0, 0) => String::new(),
+            (events, deliveries) => format!(
+                "<p class=wait>Waiting in the queues: events {events} (an alert may wait for its issue to be looked up), deliveries {deliveries}.</p>\n"
+            ),
+        };
+        format!("<h2>Deliveries</h2>\n{waiting}{list}")
     }
 
     fn phone(&self) -> String {
@@ -177,7 +189,7 @@ impl View {
             };
             let again = if exchange.attempt > 1 { format!(" (attempt {})", exchange.attempt) } else { String::new() };
             format!(
-                "<td>{}<td>{from} → {to}<td>{}{again}<td class=mono>{} {}<td>{answer}<td>{:.1} ms",
+                "<td>{}<td>{from}&nbsp;→&nbsp;{to}<td>{}{again}<td class=mono>{} {}<td>{answer}<td>{:.1}&nbsp;ms",
                 time(exchange.at),
                 Text(&exchange.subject),
                 Text(&exchange.method),
@@ -246,7 +258,7 @@ fn delivery(record: &DeliveryRecord) -> String {
         .map_or_else(String::new, |error| format!("<br><span class=bad>{}</span>", Text(error)));
     let after = record
         .ended_at
-        .map_or_else(String::new, |at| format!("{} ms", at.duration_since(record.accepted_at).as_millis()));
+        .map_or_else(String::new, |at| format!("{}&nbsp;ms", at.duration_since(record.accepted_at).as_millis()));
     format!(
         "<td>{}<td>{}<td>{}<td>{} → {}<td><span class={class}>{}</span>{error}<td>{}<td>{after}",
         time(record.accepted_at),
@@ -324,6 +336,8 @@ mod tests {
             projects: vec![evil()],
             issues: vec![Issue { id: 1, project: evil(), title: evil(), is_resolved: false }],
             deliveries: vec![record()],
+            waiting_events: 1,
+            waiting_deliveries: 0,
             messages: vec![message("https://sentry.example/\"><script>"), message("javascript:alert(1)")],
             wire: vec![Exchange {
                 at: Timestamp::UNIX_EPOCH,

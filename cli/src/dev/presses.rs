@@ -82,6 +82,8 @@ impl Desk {
             projects: self.sentry.config().projects.iter().map(|project| project.name.clone()).collect(),
             issues: issues.into_iter().rev().take(SHOWN).collect(),
             deliveries: platform.deliveries().recent(now - SHOWN_FOR, now, SHOWN).await?,
+            waiting_events: platform.events().depth().await?,
+            waiting_deliveries: platform.outbox().depth().await?,
             messages: self.sentry.pushover_messages().into_iter().rev().take(SHOWN).collect(),
             wire: self.sentry.log().into_iter().rev().take(SHOWN).collect(),
             routes: platform.settings().routes().await?.map(|routes| routes.text).unwrap_or_default(),

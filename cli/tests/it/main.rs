@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod demo;
+mod dev;
 mod kills;
 mod reload;
 mod running;
