@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{Action, DeliveryError, Key, Kind, Notification, Settings, judge_by_status};
-use super::text::{cut, one_line};
+use super::text::{self, one_line};
 
 /// "title is limited to 250 characters, message to 1024 4-byte UTF-8 characters, url to 512, `url_title` to 100".
 const TITLE_MAX: usize = 250;
@@ -40,7 +40,7 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
         token: settings.required("token")?,
         user: settings.required("user")?,
         title: one_line(notification.event.headline(), TITLE_MAX),
-        message: cut(notification.event.message(), MESSAGE_MAX),
+        message: text::message(notification.event, MESSAGE_MAX),
         url_title: url.is_some().then_some("Issue Details"),
         url,
         priority: 0,
