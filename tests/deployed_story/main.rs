@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use outside::Outside;
 use serde_json::json;
 use shared::ports::{Installation, Status};
-use simulator::{Alert, AlertUrls, Direction, Install, NewIssue, Order};
+use simulator::{Alert, AlertUrls, Direction, Endpoint, Fault, Install, NewIssue, Order};
 use system_tests::http;
 use system_tests::ministack::MiniStack;
 use system_tests::parts::Parts;
@@ -29,8 +29,11 @@ fn an_installation_rings_phones_renews_its_token_and_is_not_brought_back_once_re
     story.rings_for_backend_alone();
     story.renews_its_token(&installation);
     story.is_removed_for_good(&installation);
-    story.has_told_no_secret(&installation);
+    story.has_logged_no_error_and_no_secret(&installation);
 }
+
+/// What `deliver` waits at least after a first failed try.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
 
 struct Story<'a> {
     outside: &'a Outside,
@@ -91,6 +94,7 @@ impl Story<'_> {
 
         // One group with the issue itself, so the alert is dispatched and delivered after the repeat.
         let looked_up = self.look_ups();
+        sentry.faults().push(Endpoint::Pushover, Fault::status(500));
         self.outside.run(async {
             let repeat = sentry.repeat("issue.created").await.expect("one was sent");
             assert!(repeat.is_accepted(), "{repeat:?}");
@@ -99,6 +103,9 @@ impl Story<'_> {
         });
         let rung = self.outside.wait_for_messages(2);
         assert_eq!(rung.len(), 2, "the repeat does not ring: {rung:#?}");
+        let tries = self.tries();
+        assert_eq!(tries.iter().map(|(_, status)| *status).collect::<Vec<_>>(), [200, 500, 200]);
+        assert!(tries[2].0 >= tries[1].0 + FIRST_WAIT, "a failed try is repeated later: {tries:?}");
         let title = "ZeroDivisionError: Größe ist null";
         assert_eq!(self.bundle.wait_until_dispatched("event_alert.triggered", Some(title)), 1);
         let alert = &rung[1];
@@ -175,9 +182,11 @@ impl Story<'_> {
         assert_eq!((sentry.exchanges(), sentry.refreshes()), (1, 1));
     }
 
-    fn has_told_no_secret(&self, installation: &str) {
+    fn has_logged_no_error_and_no_secret(&self, installation: &str) {
         let log = self.bundle.log();
         assert!(log.contains(installation), "the log is that of this story");
+        let errors: Vec<&str> = log.lines().filter(|line| line.contains(r#""level":"ERROR""#)).collect();
+        assert!(errors.is_empty(), "what worked in the end has worked at once: {errors:#?}");
         for (name, secret) in self.outside.secrets(installation) {
             assert!(!log.contains(&secret), "{name} is in the log");
         }
@@ -190,6 +199,13 @@ impl Story<'_> {
     /// Issues that Sentry's API gave out.
     fn look_ups(&self) -> usize {
         self.outside.sentry.log().iter().filter(|call| call.subject == "issue" && call.status == Some(200)).count()
+    }
+
+    /// Calls of Pushover: when, and how they were answered.
+    fn tries(&self) -> Vec<(Timestamp, u16)> {
+        let log = self.outside.sentry.log();
+        let calls = log.iter().filter(|call| call.direction == Direction::ToPushover);
+        calls.map(|call| (call.at, call.status.expect("an answer"))).collect()
     }
 
     fn calls_to_sentry(&self) -> usize {
