@@ -26,8 +26,9 @@ pub(crate) struct Dev {
     /// A temporary folder, removed at the end, unless given
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Who hears of what; changes to the file come into force at once. It may use `secret:pushover-user` and
-    /// `secret:pushover-token`
+    /// Who hears of what; changes to the file come into force at once
+    ///
+    /// It may use `secret:pushover-user` and `secret:pushover-token`, with the `base_url` that is printed at start.
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
 }
@@ -72,6 +73,7 @@ impl Dev {
         println!("Open      {}/", world.url);
         println!("Data      {}{}", data_dir.display(), if temporary.is_some() { " (removed at the end)" } else { "" });
         println!("Sentry    {} (simulated)", world.sentry_url);
+        println!("Pushover  {} (simulated: a base_url for --routes)", world.url);
         println!("Send one  SENTRY_CLIENT_SECRET={} \\", world.sentry.client_secret().expose_secret());
         println!("          switchboard send issue.created --to {}/webhook", world.url);
         println!("Ctrl-C ends it.");

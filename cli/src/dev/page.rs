@@ -67,7 +67,8 @@ setInterval(async () => {
     const page = new DOMParser().parseFromString(text, 'text/html');
     for (const shown of document.querySelectorAll('.live')) {
       const fresh = page.getElementById(shown.id);
-      if (fresh && fresh.innerHTML !== shown.innerHTML) shown.replaceWith(fresh);
+      // Not under a pressed button: its click would be lost.
+      if (fresh && fresh.innerHTML !== shown.innerHTML && !shown.matches(':active')) shown.replaceWith(fresh);
     }
   } catch { document.title = 'switchboard dev (stopped)'; }
 }, 1000);
@@ -144,7 +145,8 @@ impl View {
         let waiting = match (self.waiting_events, self.waiting_deliveries) {
             (0, 0) => String::new(),
             (events, deliveries) => format!(
-                "<p class=wait>Waiting in the queues: events {events} (an alert may wait for its issue to be looked up), deliveries {deliveries}.</p>\n"
+                "<p class=wait>Waiting in the queues: events {events}, deliveries {deliveries}. An event is tried again later while \
+                 its installation is under way, or the look-up of its issue fails.</p>\n"
             ),
         };
         format!("<h2>Deliveries</h2>\n{waiting}{list}")

@@ -38,8 +38,9 @@ struct Done {
 
 type Shared = State<Arc<Desk>>;
 
-/// `GET /` and what its buttons post to.
+/// `GET /` and what its buttons post to; besides, the stand-in for Pushover, at an address that a routes file can name.
 pub(super) fn router(sentry: Simulator, bundle: Arc<Bundle>) -> Router {
+    let pushover = sentry.pushover_router();
     Router::new()
         .route("/", get(show))
         .route("/install", post(install))
@@ -48,6 +49,7 @@ pub(super) fn router(sentry: Simulator, bundle: Arc<Bundle>) -> Router {
         .route("/alert", post(alert))
         .route("/resolve", post(resolve))
         .route_layer(middleware::from_fn(guard::own_requests_only))
+        .route_service("/1/messages.json", pushover)
         .with_state(Arc::new(Desk { sentry, bundle, done: Mutex::default() }))
 }
 
