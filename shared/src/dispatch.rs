@@ -27,6 +27,8 @@ use crate::webhook::chain;
 
 /// How long a message waits while somebody else exchanges its code.
 const WHILE_INSTALLING: Duration = Duration::from_secs(10);
+/// How long the message is waited with before it is hidden.
+const WHILE_A_BROWSER_INSTALLS: Duration = Duration::from_secs(2);
 /// With less left nothing is begun: what there is no time for goes back untried.
 const LEAST_TIME: Duration = Duration::from_secs(3);
 const RECORD_LIVES: Duration = Duration::from_hours(30 * 24);
@@ -157,13 +159,18 @@ impl<P: Platform> Dispatch<P> {
             }
             Change::Created(Some(code)) => code,
         };
-        Ok(match self.keeper.install(id, code, Budget::background(deadline)).await? {
+        match self.keeper.install(id, code, Budget::background(deadline)).await? {
             // A used code is refused like a wrong one: then nothing is left to do.
-            Install::Installed(_) | Install::Already(_) | Install::Removed | Install::CodeRefused => Done::Yes,
+            Install::Installed(_) | Install::Already(_) | Install::Removed | Install::CodeRefused => Ok(Done::Yes),
+            // The browser has it, and is mostly done in a moment.
+            Install::Held(_) => match self.keeper.wait_for_tokens(id, self.now() + WHILE_A_BROWSER_INSTALLS).await? {
+                Some(_) => Ok(Done::Yes),
+                None => Ok(Done::Later(WHILE_INSTALLING)),
+            },
             // The code lives for 10 minutes.
-            Install::Held(_) | Install::NotNow(_) => Done::Later(WHILE_INSTALLING),
-            Install::NoTime => Done::Later(Duration::ZERO),
-        })
+            Install::NotNow(_) => Ok(Done::Later(WHILE_INSTALLING)),
+            Install::NoTime => Ok(Done::Later(Duration::ZERO)),
+        }
     }
 
     /// A verified webhook came from this installation: it is recorded or won back where that is needed. Returns the

@@ -1,5 +1,6 @@
 //! Logs and counters. On Lambda JSON lines and CloudWatch's embedded metric format, elsewhere readable text.
 
+use std::io::IsTerminal;
 use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
@@ -25,7 +26,7 @@ pub fn init(format: Format, level: &str) {
     // A logger that somebody else has set already stays.
     let _ = match format {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).with_ansi(false).try_init(),
-        Format::Text => builder.with_target(false).compact().try_init(),
+        Format::Text => builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).compact().try_init(),
     };
 }
 

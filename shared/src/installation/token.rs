@@ -41,7 +41,8 @@ impl NoIssue {
     pub fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Token(NoToken::Removed | NoToken::NeedsReinstall) | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
+            Self::Token(NoToken::Removed | NoToken::NeedsReinstall)
+                | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
         )
     }
 }
