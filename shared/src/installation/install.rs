@@ -103,7 +103,16 @@ impl<P: Platform> Keeper<P> {
                 _ => Err(KeeperError::Contended),
             };
         };
-        let granted = match self.sentry().exchange(id, code.expose_secret(), &credentials, budget.token_timeout).await {
+        let code = code.expose_secret();
+        let mut answer = self.sentry().exchange(id, code, &credentials, budget.token_timeout).await;
+        if matches!(answer, Err(TokenError::BadCredentials)) && budget.allows_exchange(self.now()) {
+            // Perhaps rotated since it was read.
+            let fresh = AppCredentials::from(&*self.fresh_app().await?);
+            if fresh.client_secret.expose_secret() != credentials.client_secret.expose_secret() {
+                answer = self.sentry().exchange(id, code, &fresh, budget.token_timeout).await;
+            }
+        }
+        let granted = match answer {
             Ok(granted) => granted,
             Err(error) => return self.exchange_failed(id, error, was_absent).await,
         };

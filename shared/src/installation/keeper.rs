@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::life::Fate;
 use crate::ids::InstallationId;
@@ -83,6 +83,11 @@ impl<P: Platform> Keeper<P> {
         self.app.current().await
     }
 
+    /// The `app` secret for a credential that was refused: read again, at most once a minute.
+    pub(super) async fn fresh_app(&self) -> Result<Arc<App>, SecretError> {
+        self.app.fresh().await
+    }
+
     pub async fn read(&self, id: InstallationId) -> Result<Option<Installation>, StoreError> {
         self.platform.installations().read(id, self.now()).await
     }
@@ -146,7 +151,15 @@ impl<P: Platform> Keeper<P> {
         timeout: Duration,
     ) -> Result<Result<(Granted, bool), TokenError>, KeeperError> {
         let mut credentials = AppCredentials::from(&*self.app().await?);
-        let manual = self.sentry().manual_refresh(row.id, &credentials, self.platform.chance().bytes(), timeout).await;
+        let mut manual = self.manual_refresh(row.id, &credentials, timeout).await;
+        if matches!(manual, Err(TokenError::Refused { .. })) {
+            // Perhaps rotated since it was read: a wrong signature is refused like anything else.
+            let fresh = AppCredentials::from(&*self.fresh_app().await?);
+            if fresh.client_secret.expose_secret() != credentials.client_secret.expose_secret() {
+                credentials = fresh;
+                manual = self.manual_refresh(row.id, &credentials, timeout).await;
+            }
+        }
         let refused = match manual {
             Ok(granted) => return Ok(Ok((granted, true))),
             Err(error @ TokenError::Refused { .. }) if !row.manual_refresh_worked || row.refusals > 0 => error,
@@ -154,13 +167,17 @@ impl<P: Platform> Keeper<P> {
         };
         let Some(sealed) = &row.tokens else { return Ok(Err(refused)) };
         let Some(refresh) = self.open(row.id, sealed).await?.refresh else { return Ok(Err(refused)) };
-        let mut result = self.sentry().refresh(row.id, &refresh, &credentials, timeout).await;
-        if matches!(result, Err(TokenError::BadCredentials)) {
-            // Perhaps rotated since it was read.
-            credentials = AppCredentials::from(&*self.app.fresh().await?);
-            result = self.sentry().refresh(row.id, &refresh, &credentials, timeout).await;
-        }
+        let result = self.sentry().refresh(row.id, &refresh, &credentials, timeout).await;
         Ok(result.map(|granted| (granted, false)))
+    }
+
+    async fn manual_refresh(
+        &self,
+        id: InstallationId,
+        credentials: &AppCredentials,
+        timeout: Duration,
+    ) -> Result<Granted, TokenError> {
+        self.sentry().manual_refresh(id, credentials, self.platform.chance().bytes(), timeout).await
     }
 
     /// Stores a new pair whatever happened to the row meanwhile, unless it was removed.

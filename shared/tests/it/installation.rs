@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::{join, join_all};
-use shared::ports::{Installations as _, Status, Written};
+use shared::ports::{Installations as _, Secret, Status, Written};
 use shared::sentry::{AppCredentials, BaseUrl, Client};
 use simulator::{
     Alert, AlertUrls, AppKind, Config, Endpoint, Fault, Install, Installed, NewIssue, Order, Simulator, Version,
@@ -549,4 +549,47 @@ async fn the_unsigned_resource_header_alone_touches_no_installation() {
         world.work().await;
         assert_eq!(world.row(&id).await.unwrap().status, Status::Active, "{resource}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_was_put_right_is_read_again_when_sentry_refuses_it() {
+    let world = World::new().await;
+    let right = crate::world::app_secret(&world.sentry);
+    let wrong = serde_json::json!({"client_id": right["client_id"], "client_secret": "w".repeat(64)});
+    world.ports.secrets.put(Secret::App, wrong.to_string(), None);
+    let installed = world.sentry.install_with(order(Order::RedirectFirst)).await;
+    assert_eq!(world.follow(&installed).await.status(), 502);
+    assert!(world.row(&installed.installation).await.is_none());
+    world.ports.secrets.put(Secret::App, right.to_string(), None);
+    world.pass(MINUTE).await;
+    let answer = world.follow(&installed).await;
+    assert_eq!(answer.status(), 302, "{}", answer.body());
+
+    // And for the function that renews.
+    let id = installed.installation;
+    world.ports.secrets.put(Secret::App, wrong.to_string(), None);
+    world.pass(6 * HOUR).await;
+    assert_eq!(world.tick().await.renewed, 0);
+    world.ports.secrets.put(Secret::App, right.to_string(), None);
+    world.live(20 * MINUTE).await;
+    assert!(world.row(&id).await.unwrap().expires_at.unwrap() > world.now() + 7 * HOUR);
+    assert_eq!(world.row(&id).await.unwrap().refusals, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_rotation_of_the_token_key_old_rows_still_open() {
+    let world = World::new().await;
+    let id = world.installed().await;
+    let before = world.token(&id).await;
+    world.ports.secrets.put(Secret::TokenKey, "n".repeat(64), None);
+    // This one has never read the key.
+    let other = shared::refresh::Refresh::new(
+        std::sync::Arc::clone(&world.ports),
+        BaseUrl::parse("http://sentry.test").unwrap(),
+    );
+    world.pass(6 * HOUR).await;
+    assert_eq!(other.tick(world.now() + 4 * MINUTE).await.unwrap().renewed, 1);
+    let after = world.token(&id).await;
+    assert_ne!(after, before);
+    assert_eq!(after, world.sentry.token_of(&id).map(|pair| pair.access), "and the old process reads the new key");
 }
