@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What one step of the story says when it is over.
 #[derive(Serialize)]
 struct Step<'a> {
-    step: usize,
+    number: usize,
     title: &'a str,
     happened: bool,
     outcome: String,
@@ -106,7 +106,7 @@ impl Story {
     fn begin(&self) {
         if !self.json {
             println!("switchboard   {}", self.world.url);
-            println!("Sentry        {}   (simulated: {})", self.world.sentry_url, "strict where the real one is");
+            println!("Sentry        {}   (simulated, strict where the real one is)", self.world.sentry_url);
             println!("Route         issues and alerts of Backend and Payments ring a phone through Pushover");
         }
     }
@@ -258,13 +258,13 @@ impl Story {
         let log = self.world.sentry.log();
         let wire = log[self.shown.min(log.len())..].iter().map(Wire::of).collect();
         self.shown = log.len();
-        let step = Step { step: self.step, title, happened, outcome, ms: ms(began.elapsed()), wire };
+        let step = Step { number: self.step, title, happened, outcome, ms: ms(began.elapsed()), wire };
         if self.json {
             // Texts and numbers always have a JSON form.
             println!("{}", serde_json::to_string(&step).unwrap_or_default());
             return;
         }
-        println!("\n{}. {}   {:.0} ms", step.step, step.title, step.ms);
+        println!("\n{}. {}   {:.0} ms", step.number, step.title, step.ms);
         for wire in &step.wire {
             let status = wire.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             println!(

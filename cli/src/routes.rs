@@ -45,7 +45,7 @@ impl Routes {
 impl Check {
     fn run(self) -> anyhow::Result<()> {
         let text = read(&self.file)?;
-        let secrets = self.secrets.as_ref().map(|path| names(path)).transpose()?;
+        let secrets = self.secrets.as_ref().map(names).transpose()?;
         let routes = routes_file::check(&self.file, &text, secrets.as_ref())?;
         let file = self.file.display().to_string();
         for warning in routes.warnings() {

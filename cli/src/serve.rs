@@ -16,11 +16,10 @@ use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
 /// Take a real Sentry's webhooks, with one SQLite file
-///
-/// The integration's SENTRY_CLIENT_ID and SENTRY_CLIENT_SECRET come from the environment, and SENTRY_CLIENT_SECRET_PREVIOUS
-/// while the secret is rotated; for an internal integration also SENTRY_API_TOKEN. TOKEN_KEY seals stored tokens; without it
-/// a key is made in the data folder.
 #[derive(Args)]
+#[command(after_help = "The integration's SENTRY_CLIENT_ID and SENTRY_CLIENT_SECRET come from the environment, and \
+    SENTRY_CLIENT_SECRET_PREVIOUS while the secret is rotated; for an internal integration also SENTRY_API_TOKEN. \
+    TOKEN_KEY seals stored tokens; without it a key is made in the data folder.")]
 pub(crate) struct Serve {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,

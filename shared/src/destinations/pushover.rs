@@ -80,6 +80,8 @@ fn reason(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
     use crate::destinations::kind::Next;
     use crate::normalized::Normalized;
@@ -111,9 +113,9 @@ mod tests {
         for name in payload::tests::sample_names() {
             let mut event = Normalized::of(&payload::tests::sample(&name));
             event.organization.get_or_insert_with(|| "acme".to_owned());
-            rendered.push_str(&format!("{}\n", event.event));
+            writeln!(rendered, "{}", event.event).unwrap();
             for (name, value) in form(&event) {
-                rendered.push_str(&format!("    {name}: {value}\n"));
+                writeln!(rendered, "    {name}: {value}").unwrap();
             }
         }
         insta::assert_snapshot!(rendered);
