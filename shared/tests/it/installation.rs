@@ -447,7 +447,7 @@ async fn a_tick_of_nothing_but_404_removes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_installation_does_not_keep_the_others_from_renewal() {
-    for fault in [Fault::status(500), Fault::html(200), Fault::status(409), Fault::slow(Duration::from_secs(60))] {
+    for fault in [Fault::status(500), Fault::html(200), Fault::status(409), Fault::slow(Duration::from_mins(1))] {
         let world = World::new().await;
         let mut ids = Vec::new();
         for number in 0..3 {

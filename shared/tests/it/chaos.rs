@@ -1,0 +1,137 @@
+//! The bundle under random trouble, seed by seed: whatever was accepted ends as sent or as a dead letter.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use shared::ports::{Consume as _, DeliveryState};
+use simulator::{Alert, AlertUrls, Assignee, Endpoint, Fault, NewIssue};
+
+use crate::ports::QueueFault;
+use crate::world::World;
+
+const SEEDS: u64 = 30;
+const STEPS: usize = 60;
+
+/// `SplitMix64`.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (x ^ (x >> 31)) % bound
+    }
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    match dice.below(8) {
+        0 => Fault::status(500),
+        1 => Fault::status(401),
+        2 => Fault::html(502),
+        3 => Fault::rate_limited(Duration::from_secs(30)),
+        4 => Fault::lost_answer(),
+        5 => Fault::cut(),
+        6 => Fault::slow(Duration::from_secs(dice.below(30))),
+        _ => Fault::failed_after_commit(500),
+    }
+}
+
+/// One batch of one queue, by a function that may die on the way.
+async fn step(world: &World, dice: &mut Dice) {
+    let dies_after = Duration::from_millis(if dice.below(4) == 0 { dice.below(2000) } else { 58_000 });
+    let visibility = Duration::from_mins(3);
+    let (queue, of_events) =
+        if dice.below(2) == 0 { (&world.ports.events, true) } else { (&world.ports.outbox, false) };
+    let batch = queue.receive(if of_events { 10 } else { 1 }, visibility).await.unwrap();
+    let receipts: Vec<_> = batch.iter().map(|message| (message.id.clone(), message.receipt.clone())).collect();
+    let work = async {
+        if of_events {
+            world.dispatch.handle(batch, world.now() + Duration::from_secs(58)).await
+        } else {
+            world.deliver.handle(batch).await
+        }
+    };
+    let Ok(undone) = tokio::time::timeout(dies_after, work).await else { return };
+    for (_, receipt) in receipts.iter().filter(|(id, _)| !undone.contains(id)) {
+        // A receipt that time has overtaken comes again.
+        let _ = queue.delete(receipt).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
+    for seed in 0..SEEDS {
+        let mut dice = Dice(seed);
+        let world = World::new().await;
+        let installed = world.installed().await;
+        let mut accepted = 0;
+        let mut issues = Vec::new();
+        let mut expected = BTreeSet::new();
+        for _ in 0..STEPS {
+            match dice.below(12) {
+                0 => world.ports.events.fail([[QueueFault::Down, QueueFault::SentAndDown][dice.below(2) as usize]]),
+                1 => world.ports.outbox.fail([[QueueFault::Down, QueueFault::SentAndDown][dice.below(2) as usize]]),
+                2 => world.sentry.faults().push(Endpoint::Pushover, fault(&mut dice)),
+                3 => world.sentry.faults().push(Endpoint::Issue, fault(&mut dice)),
+                4 => world.sentry.faults().push(Endpoint::Token, fault(&mut dice)),
+                5 => world.sentry.expire_token(&installed),
+                6 => drop(world.tick().await),
+                7 | 8 => {
+                    let title = format!("Error: number {}", issues.len());
+                    let created = world.sentry.create_issue(NewIssue::new("Backend", &title)).await.unwrap();
+                    issues.push(created.issue);
+                    if created.delivery.is_accepted() {
+                        accepted += 1;
+                        expected.insert(title);
+                    }
+                }
+                9 => {
+                    if let Some(issue) = issues.last() {
+                        let name = format!("user {}", dice.below(1000));
+                        let to = Assignee::User { id: dice.below(1000), name, email: "a@example.com".to_owned() };
+                        accepted += usize::from(world.sentry.assign(*issue, to).await.unwrap().is_accepted());
+                    }
+                }
+                10 => {
+                    if let Some(issue) = issues.first() {
+                        let alert = Alert { urls: AlertUrls::Absent, ..Alert::default() };
+                        world.sentry.trigger_alert(*issue, alert).await.unwrap();
+                    }
+                }
+                _ => tokio::time::sleep(Duration::from_secs(dice.below(90))).await,
+            }
+            step(&world, &mut dice).await;
+        }
+        world.sentry.faults().clear();
+        world.live(Duration::from_hours(12)).await;
+
+        let records = world.records().await;
+        assert_eq!((world.ports.events.depth().await, world.ports.outbox.depth().await), (0, 0), "seed {seed}");
+        for queue in [&world.ports.events, &world.ports.outbox] {
+            assert_eq!(queue.inner.dead_letter_count().await.unwrap(), 0, "seed {seed}");
+        }
+        assert!(records.len() >= accepted, "seed {seed}: {} records of {accepted} events", records.len());
+        for record in &records {
+            let ended = matches!(record.state, DeliveryState::Sent | DeliveryState::Failed);
+            assert!(ended, "seed {seed}: {record:?}");
+            // The stand-in's 429 and 401 are final; nothing else is.
+            if record.state == DeliveryState::Failed {
+                assert!(matches!(record.last_status, Some(401 | 429)), "seed {seed}: {record:?}");
+                assert!(record.message.is_some(), "seed {seed}");
+            }
+        }
+        for title in &expected {
+            let mut of_issue: Vec<_> = records.iter().filter(|record| record.title == *title).collect();
+            of_issue.sort_by_key(|record| record.accepted_at);
+            let in_order = of_issue.is_sorted_by_key(|record| record.ended_at);
+            assert!(in_order, "seed {seed}: {of_issue:?}");
+        }
+        let told: BTreeSet<_> = records.iter().map(|record| record.title.clone()).collect();
+        let lost: Vec<_> = expected.difference(&told).collect();
+        assert!(lost.is_empty(), "seed {seed}: {lost:?}");
+        let stored = world.token(&installed).await;
+        assert_eq!(stored, world.sentry.token_of(&installed).map(|pair| pair.access), "seed {seed}: the token works");
+    }
+}
