@@ -1,6 +1,7 @@
 //! `switchboard demo`: the whole story against a simulated Sentry in one terminal, over real sockets, and an exit code
 //! that is 0 only if all of it happened.
 
+use std::io::Write;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,11 @@ name = "backend"
 when = { event = ["issue.created", "event_alert.triggered"], project = ["Backend", "Payments"] }
 to = ["phones"]
 "#;
+
+/// A line on standard output. Whoever has stopped reading it (`demo | head`) misses nothing more.
+macro_rules! say {
+    ($($line:tt)*) => { let _ = writeln!(std::io::stdout(), $($line)*); };
+}
 
 /// Generous: a step takes milliseconds, but machines are busy.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -93,7 +99,7 @@ impl Demo {
         let steps = story.step;
         story.world.stop().await?;
         if !self.json {
-            println!(
+            say!(
                 "\nAll {steps} steps happened, in {:.1} s. Now press the buttons yourself: switchboard dev",
                 began.elapsed().as_secs_f32()
             );
@@ -105,9 +111,9 @@ impl Demo {
 impl Story {
     fn begin(&self) {
         if !self.json {
-            println!("switchboard   {}", self.world.url);
-            println!("Sentry        {}   (simulated, strict where the real one is)", self.world.sentry_url);
-            println!("Route         issues and alerts of Backend and Payments ring a phone through Pushover");
+            say!("switchboard   {}", self.world.url);
+            say!("Sentry        {}   (simulated, strict where the real one is)", self.world.sentry_url);
+            say!("Route         issues and alerts of Backend and Payments ring a phone through Pushover");
         }
     }
 
@@ -261,18 +267,23 @@ impl Story {
         let step = Step { number: self.step, title, happened, outcome, ms: ms(began.elapsed()), wire };
         if self.json {
             // Texts and numbers always have a JSON form.
-            println!("{}", serde_json::to_string(&step).unwrap_or_default());
+            say!("{}", serde_json::to_string(&step).unwrap_or_default());
             return;
         }
-        println!("\n{}. {}   {:.0} ms", step.number, step.title, step.ms);
+        say!("\n{}. {}   {:.0} ms", step.number, step.title, step.ms);
         for wire in &step.wire {
             let status = wire.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-            println!(
+            say!(
                 "     {:>6} → {:<9} {:<4} {}  {status}  {}  {:.1} ms",
-                wire.from, wire.to, wire.method, wire.path, wire.what, wire.ms
+                wire.from,
+                wire.to,
+                wire.method,
+                wire.path,
+                wire.what,
+                wire.ms
             );
         }
-        println!("   {} {}", if happened { '✓' } else { '✗' }, step.outcome);
+        say!("   {} {}", if happened { '✓' } else { '✗' }, step.outcome);
     }
 }
 

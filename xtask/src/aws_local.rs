@@ -70,7 +70,7 @@ fn story(options: &Options, aws: &MiniStack, stack: &Stack<'_>) -> Result<String
     let Options { sentry_url, client_id, client_secret, .. } = options;
     let (redirect, webhook) = (stack.redirect_url(), stack.webhook_url());
     let environment = format!(
-        "AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}",
+        "AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}",
         aws.endpoint()
     );
     Ok(format!(
