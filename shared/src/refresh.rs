@@ -19,8 +19,8 @@ use crate::webhook::chain;
 const CONCURRENCY: usize = 50;
 /// Read from the index at once.
 const PAGE: usize = 500;
-/// No installation is begun with less left: one call is 20 s.
-const LEAST_TIME: Duration = Duration::from_secs(25);
+/// No installation is begun with less left: two grants of 20 s and a verify of 8 s, each at its slowest.
+const LEAST_TIME: Duration = Duration::from_secs(50);
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(8);
 /// From this many answers on, a tick of nothing but 404s means that the base URL is wrong.

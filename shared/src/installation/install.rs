@@ -42,6 +42,11 @@ impl Budget {
         }
     }
 
+    /// How much time is left.
+    pub(super) fn left(&self, now: Timestamp) -> Duration {
+        Duration::try_from(self.deadline.duration_since(now)).unwrap_or_default()
+    }
+
     pub fn allows_exchange(&self, now: Timestamp) -> bool {
         now + self.least_for_exchange <= self.deadline
     }
@@ -125,8 +130,7 @@ impl<P: Platform> Keeper<P> {
     /// Verifies what is stored, if that was not done yet. A failure is `refresh`'s to repeat.
     async fn finish(&self, row: Installation, budget: Budget) -> Result<Installation, KeeperError> {
         let Some(sealed) = row.tokens.as_ref().filter(|_| row.verified_at.is_none()) else { return Ok(row) };
-        let left = Duration::try_from(budget.deadline.duration_since(self.now())).unwrap_or_default();
-        let timeout = budget.verify_timeout.min(left);
+        let timeout = budget.verify_timeout.min(budget.left(self.now()));
         let tokens = self.open(row.id, sealed).await?;
         if let Err(error) = self.verify(row.id, &tokens.access, timeout).await? {
             tracing::warn!(installation.id = %row.id, "the install is not verified yet, it is tried again: {}", crate::webhook::chain(&error));

@@ -35,7 +35,8 @@ impl<P: Platform> Keeper<P> {
         }
         if let Renewal::Renewed(_, tokens) = self.renew(id, budget.token_timeout).await? {
             tracing::info!(installation.id = %id, "won back by a manual refresh");
-            let _ = self.verify(id, &tokens.access, budget.verify_timeout).await?;
+            let timeout = budget.verify_timeout.min(budget.left(self.now()));
+            let _ = self.verify(id, &tokens.access, timeout).await?;
         }
         Ok(())
     }

@@ -72,9 +72,16 @@ impl<P: Platform> Keeper<P> {
         let sealed =
             row.tokens.as_ref().ok_or(if needs_reinstall { NoToken::NeedsReinstall } else { NoToken::NotYet })?;
         if row.has_usable_token(self.now()) {
-            let tokens = self.open(id, sealed).await?;
-            if not.is_none_or(|refused| refused.expose_secret() != tokens.access.expose_secret()) {
-                return Ok((tokens.access, row.organization));
+            match self.open(id, sealed).await {
+                Ok(tokens) if not.is_none_or(|refused| refused.expose_secret() != tokens.access.expose_secret()) => {
+                    return Ok((tokens.access, row.organization));
+                }
+                Ok(_) => {}
+                // A manual refresh needs no stored token.
+                Err(KeeperError::Seal(error)) => {
+                    tracing::error!(installation.id = %id, "the tokens are {error}: they are won back")
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         if needs_reinstall {

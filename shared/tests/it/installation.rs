@@ -593,3 +593,53 @@ async fn after_a_rotation_of_the_token_key_old_rows_still_open() {
     assert_ne!(after, before);
     assert_eq!(after, world.sentry.token_of(&id).map(|pair| pair.access), "and the old process reads the new key");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_browser_that_waits_for_a_dead_exchange_is_answered_before_the_gateway_ends() {
+    let world = World::new().await;
+    let installed = world.sentry.install_with(order(Order::RedirectFirst)).await;
+    world.sentry.faults().push(Endpoint::Token, Fault::slow(Duration::from_secs(3)));
+    assert!(tokio::time::timeout(Duration::from_secs(1), world.follow(&installed)).await.is_err());
+    let began = world.now();
+    let answer = world.follow(&installed).await;
+    let took = world.now().duration_since(began).as_secs();
+    assert_eq!(answer.status(), 202, "{}", answer.body());
+    assert!(answer.body().contains("still answering") && (25..=28).contains(&took), "{took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_begins_nothing_that_it_has_no_time_to_end() {
+    let slow_refusal = Fault::status(401).after(Duration::from_secs(19));
+    for (name, fault, seconds, renewed) in [
+        ("slow answers", Fault::slow(Duration::from_secs(19)), 80, 100),
+        ("no time at all", Fault::slow(Duration::from_secs(19)), 20, 0),
+        ("slow refusals by both grants", slow_refusal.clone(), 30, 0),
+        ("slow refusals by both grants, more time", slow_refusal, 60, 0),
+    ] {
+        let world = World::new().await;
+        for number in 0..120 {
+            world.installed_for(&format!("org-{number}")).await;
+        }
+        world.pass(6 * HOUR + MINUTE).await;
+        world.sentry.faults().push_times(Endpoint::Token, 1000, fault);
+        let deadline = world.now() + Duration::from_secs(seconds);
+        let tick = world.refresh.tick(deadline).await.unwrap();
+        assert!(world.now() <= deadline, "{name}: {} late", world.now().duration_since(deadline));
+        assert_eq!(tick.renewed, renewed, "{name}");
+        assert_eq!(tick.renewed + tick.failed + tick.left_over, 120, "{name}: {tick:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_no_key_opens_any_more_are_won_back() {
+    let world = World::new().await;
+    let id = world.installed().await;
+    for key in ["n", "m"] {
+        world.ports.secrets.put(Secret::TokenKey, key.repeat(64), None);
+    }
+    alert_to_look_up(&world.sentry).await;
+    world.pass(MINUTE).await;
+    assert_eq!(world.rung().len(), 2);
+    assert_eq!(world.sentry.manual_refreshes(), 1);
+    assert_eq!(world.row(&id).await.unwrap().status, Status::Active);
+}
