@@ -217,13 +217,20 @@ impl Consume for FaultyQueue {
     }
 }
 
+/// How secrets cannot be read.
+#[derive(Clone, Copy)]
+pub(crate) enum Broken {
+    Down,
+    Hangs,
+}
+
 /// Secrets as texts, to be changed while the world runs.
 #[derive(Clone, Default)]
 pub(crate) struct Vault {
     versions: Arc<Mutex<BTreeMap<(&'static str, bool), SecretVersion>>>,
     /// Every reading so far, by secret.
     pub(crate) readings: Arc<Mutex<Vec<Secret>>>,
-    pub(crate) broken: Arc<Mutex<bool>>,
+    pub(crate) broken: Arc<Mutex<Option<Broken>>>,
 }
 
 impl Vault {
@@ -240,8 +247,13 @@ impl Vault {
 impl Secrets for Vault {
     async fn read(&self, secret: Secret, stage: Stage) -> Result<Option<SecretVersion>, SecretsError> {
         self.readings.lock().unwrap().push(secret);
-        if *self.broken.lock().unwrap() {
-            return Err(SecretsError::Unavailable { secret: secret.as_str(), source: "down".into() });
+        let broken = *self.broken.lock().unwrap();
+        match broken {
+            None => {}
+            Some(Broken::Down) => {
+                return Err(SecretsError::Unavailable { secret: secret.as_str(), source: "down".into() });
+            }
+            Some(Broken::Hangs) => std::future::pending().await,
         }
         Ok(self.versions.lock().unwrap().get(&(secret.as_str(), stage == Stage::Current)).cloned())
     }

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 use shared::ports::Secret;
 use shared::secrets::AppSecrets;
 use shared::webhook::{MAX_BODY_BYTES, Webhook};
-use simulator::Config;
+use simulator::{AppKind, Config, NewIssue};
 
-use crate::ports::QueueFault;
+use crate::ports::{Broken, QueueFault};
 use crate::world::{World, app_secret, headers};
 
+const NAME: &str = "sentry-hook-signature";
 const INSTALLATION: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 
 fn body(action: &str) -> String {
@@ -36,7 +37,6 @@ async fn a_request_without_the_right_signature_is_refused_and_nothing_is_queued(
     let right = world.sentry.sign(body.as_bytes());
     let other = simulator::Simulator::new(Config::default()).sign(body.as_bytes());
     let wrong = right.replace(|c: char| c.is_ascii_digit(), "a");
-    const NAME: &str = "sentry-hook-signature";
     let cases: [(&str, Vec<(&'static str, String)>); 10] = [
         ("missing", vec![]),
         ("empty", vec![(NAME, String::new())]),
@@ -290,4 +290,31 @@ async fn every_sample_of_a_webhook_is_taken_with_its_own_secret_and_refused_with
     // And each of them can be handled: none waits, none is poison.
     world.pass(Duration::from_mins(15)).await;
     assert_eq!(world.ports.events.depth().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_published_app_is_sent_again_what_got_a_503_and_others_are_not() {
+    for (kind, attempts, queued) in [(AppKind::Published, 2, 1), (AppKind::Unpublished, 1, 0)] {
+        let world = World::of(Config { kind, ..Config::default() }).await;
+        world.installed().await;
+        world.ports.events.fail([QueueFault::Down, QueueFault::Down]);
+        let created = world.sentry.create_issue(NewIssue::new("Backend", "a")).await.unwrap();
+        assert!(!created.delivery.is_accepted(), "{kind:?}");
+        assert_eq!(created.delivery.finished().await.len(), attempts, "{kind:?}");
+        assert_eq!(world.ports.events.depth().await, queued, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_cannot_be_read_is_a_503_in_time() {
+    for hangs in [false, true] {
+        let world = World::new().await;
+        *world.ports.secrets.broken.lock().unwrap() = Some(if hangs { Broken::Hangs } else { Broken::Down });
+        let body = body("created");
+        let began = world.now();
+        assert_eq!(post(&world, &signed(&world, "issue", &body), body.clone()).await.0, 503);
+        assert!(world.now().duration_since(began).unsigned_abs() <= Duration::from_millis(900));
+        *world.ports.secrets.broken.lock().unwrap() = None;
+        assert_eq!(post(&world, &signed(&world, "issue", &body), body).await.0, 202, "nothing of it is kept");
+    }
 }
