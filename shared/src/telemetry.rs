@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -20,14 +23,25 @@ pub fn init(format: Format, level: &str) {
         return;
     }
     let wanted = std::env::var("LOG_LEVEL").unwrap_or_default();
-    let filter =
-        EnvFilter::try_new(if wanted.is_empty() { level } else { &wanted }).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let targets = targets(if wanted.is_empty() { level } else { &wanted });
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
     // A logger that somebody else has set already stays.
     let _ = match format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(false).with_ansi(false).try_init(),
-        Format::Text => builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).compact().try_init(),
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_current_span(false).with_ansi(false);
+            builder.finish().with(targets).try_init()
+        }
+        Format::Text => {
+            let builder = builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).compact();
+            builder.finish().with(targets).try_init()
+        }
     };
+}
+
+/// What is logged, by level and module. Not an `EnvFilter`, which also takes fields of spans, but brings a regular
+/// expression engine for them into every function.
+fn targets(directives: &str) -> Targets {
+    directives.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// For a function: JSON where Lambda runs it, text under `cargo lambda watch` in a terminal.
@@ -84,7 +98,24 @@ fn embedded_metric(counter: Counter, now: jiff::Timestamp) -> serde_json::Value 
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
     use super::*;
+
+    #[test]
+    fn a_level_counts_for_all_modules_or_for_one() {
+        let cases = [
+            ("info", "shared", Level::INFO, true),
+            ("info", "shared", Level::DEBUG, false),
+            ("warn,shared=debug", "shared::webhook", Level::DEBUG, true),
+            ("warn,shared=debug", "hyper", Level::INFO, false),
+            ("OFF", "shared", Level::ERROR, false),
+            ("shared=loud", "elsewhere", Level::INFO, true),
+        ];
+        for (directives, target, level, expected) in cases {
+            assert_eq!(targets(directives).would_enable(target, &level), expected, "{directives}: {target} {level}");
+        }
+    }
 
     #[test]
     fn a_counter_is_a_line_that_cloudwatch_reads() {
