@@ -17,9 +17,9 @@ use crate::destinations::{self, retry};
 use crate::ports::{
     Claim, Clock, Deliveries, DeliveryRecord, Outcome, Outgoing, Platform, Policy, Received, StoreError, Written,
 };
-use crate::routes_in_force::RoutesInForce;
+use crate::routes_in_force::{NoRoutes, RoutesInForce};
 use crate::routing::Value;
-use crate::secrets::{DestinationSecrets, KeptDestinationSecrets};
+use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
 use crate::telemetry::{self, Counter};
 use crate::webhook::chain;
@@ -46,6 +46,8 @@ struct Ready {
 enum NotReady {
     /// An operator must mend something; the message waits.
     Misconfigured(String),
+    /// Something is out of reach for a moment.
+    NotNow(String),
     /// It can never be made.
     Never(String),
 }
@@ -85,6 +87,10 @@ impl<P: Platform> Deliver<P> {
                 tracing::error!(delivery.id = %delivery.id, destination.name = %delivery.destination, "waits for 30 min: {why}");
                 return Ok(Done::Later(MISCONFIGURED_WAIT));
             }
+            Err(NotReady::NotNow(why)) => {
+                tracing::error!(delivery.id = %delivery.id, destination.name = %delivery.destination, "comes again: {why}");
+                return Ok(Done::Failed);
+            }
             Err(NotReady::Misconfigured(why) | NotReady::Never(why)) => Err(why),
         };
         let now = clock.now();
@@ -109,16 +115,18 @@ impl<P: Platform> Deliver<P> {
 
     async fn prepare(&self, delivery: &Delivery) -> Result<Ready, NotReady> {
         let (settings, clock) = (self.platform.settings(), self.platform.clock());
-        let in_force = self
-            .routes
-            .get(settings, clock, Some(delivery.routes))
-            .await
-            .map_err(|error| NotReady::Misconfigured(error.to_string()))?;
+        let in_force = self.routes.get(settings, clock, Some(delivery.routes)).await.map_err(|error| match error {
+            NoRoutes::Broken { .. } => NotReady::Misconfigured(error.to_string()),
+            NoRoutes::Unreadable(_) => NotReady::NotNow(error.to_string()),
+        })?;
+        let version = in_force.version;
         let destination = in_force.routes.destination(&delivery.destination).ok_or_else(|| {
-            NotReady::Never(format!(
-                "the routes (version {}) have no destination `{}` any more",
-                in_force.version, delivery.destination
-            ))
+            if version < delivery.routes {
+                NotReady::NotNow(format!("the routes (version {}) are not to be had yet", delivery.routes))
+            } else {
+                let name = &delivery.destination;
+                NotReady::Never(format!("the routes (version {version}) have no destination `{name}` any more"))
+            }
         })?;
         let kind = destinations::kind(&destination.kind)
             .ok_or_else(|| NotReady::Never(format!("nobody knows the type `{}`", destination.kind)))?;
@@ -127,7 +135,10 @@ impl<P: Platform> Deliver<P> {
             Arc::default()
         } else {
             let read = self.secrets.with(self.platform.secrets(), clock, &names).await;
-            read.map_err(|error| NotReady::Misconfigured(chain(&error)))?
+            read.map_err(|error| match error {
+                SecretError::Unreadable(_) => NotReady::NotNow(chain(&error)),
+                SecretError::Unfilled(_) | SecretError::Malformed(..) => NotReady::Misconfigured(chain(&error)),
+            })?
         };
         let settings = Settings::resolve(destination, &secrets)
             .map_err(|name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`")))?;

@@ -88,7 +88,7 @@ impl<P: Platform> Dispatch<P> {
         };
         match self.dispatch(&event, &payload, &message.group, deadline).await {
             Ok(done) => done,
-            Err(Undone::Routes(error)) => {
+            Err(Undone::Routes(error @ NoRoutes::Broken { .. })) => {
                 tracing::error!(event.id = %event.id, "waits for 30 min: {error}");
                 Done::Later(crate::deliver::MISCONFIGURED_WAIT)
             }
@@ -120,10 +120,11 @@ impl<P: Platform> Dispatch<P> {
             // A broken routes file does not stand in the way of an install.
             match self.in_force().await {
                 Ok(in_force) => in_force,
-                Err(error) => {
+                Err(error @ NoRoutes::Broken { .. }) => {
                     tracing::error!(event.id = %event.id, "not routed: {error}");
                     return Ok(Done::Yes);
                 }
+                Err(error @ NoRoutes::Unreadable(_)) => return Err(error.into()),
             }
         } else {
             let organization = self.meet(payload.installation, deadline).await?;

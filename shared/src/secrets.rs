@@ -277,7 +277,15 @@ impl KeptDestinationSecrets {
             }
         }
         let name = Secret::Destinations;
-        let version = port.read(name, Stage::Current).await?.ok_or(SecretError::Unfilled(name.as_str()))?;
+        let read = match (port.read(name, Stage::Current).await, &*kept) {
+            // Out of reach: what was read before is better than nothing.
+            (Err(error), Some((_, secrets))) if names.iter().all(|name| secrets.get(name).is_some()) => {
+                tracing::warn!("{}: the values read before stay in use", crate::webhook::chain(&error));
+                return Ok(Arc::clone(secrets));
+            }
+            (read, _) => read?,
+        };
+        let version = read.ok_or(SecretError::Unfilled(name.as_str()))?;
         let secrets = Arc::new(DestinationSecrets::parse(&version)?);
         *kept = Some((now, Arc::clone(&secrets)));
         Ok(secrets)

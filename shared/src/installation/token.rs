@@ -79,7 +79,7 @@ impl<P: Platform> Keeper<P> {
                 Ok(_) => {}
                 // A manual refresh needs no stored token.
                 Err(KeeperError::Seal(error)) => {
-                    tracing::error!(installation.id = %id, "the tokens are {error}: they are won back")
+                    tracing::error!(installation.id = %id, "the tokens are {error}: they are won back");
                 }
                 Err(error) => return Err(error.into()),
             }

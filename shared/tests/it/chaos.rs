@@ -38,6 +38,10 @@ fn fault(dice: &mut Dice) -> Fault {
     }
 }
 
+fn queue_fault(dice: &mut Dice) -> QueueFault {
+    if dice.below(2) == 0 { QueueFault::Down } else { QueueFault::SentAndDown }
+}
+
 /// One batch of one queue, by a function that may die on the way.
 async fn step(world: &World, dice: &mut Dice) {
     let dies_after = Duration::from_millis(if dice.below(4) == 0 { dice.below(2000) } else { 58_000 });
@@ -71,8 +75,8 @@ async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
         let mut expected = BTreeSet::new();
         for _ in 0..STEPS {
             match dice.below(12) {
-                0 => world.ports.events.fail([[QueueFault::Down, QueueFault::SentAndDown][dice.below(2) as usize]]),
-                1 => world.ports.outbox.fail([[QueueFault::Down, QueueFault::SentAndDown][dice.below(2) as usize]]),
+                0 => world.ports.events.fail([queue_fault(&mut dice)]),
+                1 => world.ports.outbox.fail([queue_fault(&mut dice)]),
                 2 => world.sentry.faults().push(Endpoint::Pushover, fault(&mut dice)),
                 3 => world.sentry.faults().push(Endpoint::Issue, fault(&mut dice)),
                 4 => world.sentry.faults().push(Endpoint::Token, fault(&mut dice)),

@@ -1,11 +1,12 @@
 //! From an accepted event to a phone: routes, look-ups, repeats, order, retries, dead letters.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::ports::{Consume as _, DeliveryState, Queue as _, Secret};
 use simulator::{Alert, AlertUrls, Assignee, Config, Endpoint, Fault, NewIssue, Version};
 
-use crate::ports::QueueFault;
+use crate::ports::{Broken, QueueFault};
 use crate::world::{BACKEND_RINGS, World};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -458,4 +459,89 @@ async fn a_storm_rings_once_for_each_issue() {
     titles.sort();
     titles.dedup();
     assert_eq!(titles.len(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn secrets_out_of_reach_delay_by_minutes_at_most_and_known_ones_go_on_counting() {
+    for known_before in [false, true] {
+        let world = World::new().await;
+        world.installed().await;
+        if known_before {
+            issue(&world, "Backend", "before").await;
+            world.work().await;
+        }
+        tokio::time::sleep(10 * MINUTE).await;
+        let before = world.rung().len();
+        issue(&world, "Backend", "a").await;
+        *world.ports.secrets.broken.lock().unwrap() = Some(Broken::Down);
+        world.work().await;
+        assert_eq!(world.rung().len(), before + usize::from(known_before));
+        world.pass(MINUTE).await;
+        *world.ports.secrets.broken.lock().unwrap() = None;
+        world.pass(4 * MINUTE).await;
+        assert_eq!(world.rung().len(), before + 1, "known before: {known_before}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_out_of_reach_delay_by_minutes_at_most_and_known_ones_stay_in_force() {
+    for known_before in [false, true] {
+        let world = World::new().await;
+        if known_before {
+            world.installed().await;
+            issue(&world, "Backend", "before").await;
+            world.work().await;
+        }
+        let before = world.rung().len();
+        world.ports.settings.down.store(true, Ordering::Relaxed);
+        if !known_before {
+            world.installed().await;
+        }
+        issue(&world, "Backend", "a").await;
+        world.pass(MINUTE).await;
+        assert_eq!(world.rung().len(), before + usize::from(known_before));
+        world.ports.settings.down.store(false, Ordering::Relaxed);
+        world.pass(4 * MINUTE).await;
+        assert_eq!(world.rung().len(), before + 1, "known before: {known_before}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_of_routes_that_are_out_of_reach_for_a_moment_is_not_given_up() {
+    let world = World::new().await;
+    world.installed().await;
+    issue(&world, "Backend", "a").await;
+    world.work().await;
+    world.push_routes(&BACKEND_RINGS.replace("phones", "pagers")).await;
+    issue(&world, "Backend", "b").await;
+    let batch = world.ports.events.receive(10, MINUTE).await.unwrap();
+    assert!(world.dispatch.handle(batch, world.now() + MINUTE).await.is_empty());
+    world.ports.settings.down.store(true, Ordering::Relaxed);
+    let batch = world.ports.outbox.receive(1, MINUTE).await.unwrap();
+    assert_eq!(world.deliver.handle(batch).await.len(), 1);
+    world.ports.settings.down.store(false, Ordering::Relaxed);
+    world.pass(4 * MINUTE).await;
+    assert_eq!(world.rung().len(), 2);
+    assert!(world.records().await.iter().all(|record| record.state == DeliveryState::Sent));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_install_is_told_even_if_the_routes_were_out_of_reach_meanwhile() {
+    let world = World::new().await;
+    let tell = BACKEND_RINGS.replace(
+        "event = [\"issue.*\", \"event_alert.triggered\"], project = \"Backend\"",
+        "event = \"installation.*\"",
+    );
+    world.push_routes(&tell).await;
+    world.ports.settings.down.store(true, Ordering::Relaxed);
+    let id = world.sentry.install().await.installation;
+    world.work().await;
+    assert_eq!(world.sentry.status_of(&id), Some("installed"), "the install itself does not wait");
+    assert!(world.rung().is_empty());
+    world.ports.settings.down.store(false, Ordering::Relaxed);
+    world.pass(4 * MINUTE).await;
+    assert_eq!(world.rung().len(), 1);
+    world.sentry.uninstall(&id).await.unwrap();
+    world.work().await;
+    assert_eq!(world.rung().len(), 2);
 }

@@ -5,7 +5,7 @@
 //! threads, so a call of the store holds it back: a blocking task that ends with the call.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -126,18 +126,33 @@ impl Deliveries for Steady<SqliteDeliveries> {
     }
 }
 
-impl Settings for Steady<SqliteSettings> {
+/// The settings, which can be out of reach.
+pub(crate) struct FaultySettings {
+    pub(crate) inner: SqliteSettings,
+    pub(crate) down: AtomicBool,
+}
+
+impl FaultySettings {
+    fn reach(&self) -> Result<&SqliteSettings, StoreError> {
+        if self.down.load(Ordering::Relaxed) {
+            return Err(StoreError::Unavailable { store: "settings", source: "down".into() });
+        }
+        Ok(&self.inner)
+    }
+}
+
+impl Settings for FaultySettings {
     fn ask_again_after(&self) -> Duration {
-        self.0.ask_again_after()
+        self.inner.ask_again_after()
     }
     async fn routes_version(&self) -> Result<Option<u64>, StoreError> {
-        held(self.0.routes_version()).await
+        held(self.reach()?.routes_version()).await
     }
     async fn routes(&self) -> Result<Option<StoredRoutes>, StoreError> {
-        held(self.0.routes()).await
+        held(self.reach()?.routes()).await
     }
     async fn put_routes(&self, text: &str, expected: u64, now: Timestamp) -> Result<Written, StoreError> {
-        held(self.0.put_routes(text, expected, now)).await
+        held(self.reach()?.put_routes(text, expected, now)).await
     }
 }
 
@@ -294,7 +309,7 @@ impl Outgoing for Wires {
 pub(crate) struct Ports {
     pub(crate) installations: Steady<SqliteInstallations>,
     pub(crate) deliveries: Steady<SqliteDeliveries>,
-    pub(crate) settings: Steady<SqliteSettings>,
+    pub(crate) settings: FaultySettings,
     pub(crate) events: FaultyQueue,
     pub(crate) outbox: FaultyQueue,
     pub(crate) secrets: Vault,
@@ -306,7 +321,7 @@ pub(crate) struct Ports {
 impl Platform for Ports {
     type Installations = Steady<SqliteInstallations>;
     type Deliveries = Steady<SqliteDeliveries>;
-    type Settings = Steady<SqliteSettings>;
+    type Settings = FaultySettings;
     type Queue = FaultyQueue;
     type Secrets = Vault;
     type Clock = VirtualClock;

@@ -24,7 +24,7 @@ use shared::webhook::Webhook;
 use shared_embedded::Store;
 use simulator::{Answering, Config, Direction, Install, Installed, Order, PushoverMessage, SendFailure, Simulator};
 
-use crate::ports::{Counted, FaultyQueue, Ports, Steady, Vault, VirtualClock, Wires};
+use crate::ports::{Counted, FaultyQueue, FaultySettings, Ports, Steady, Vault, VirtualClock, Wires};
 
 /// As the functions have it on AWS.
 const VISIBILITY: Duration = Duration::from_mins(3);
@@ -98,7 +98,7 @@ impl World {
         let ports = Arc::new(Ports {
             installations: Steady(store.installations().clone()),
             deliveries: Steady(store.deliveries().clone()),
-            settings: Steady(store.settings().clone()),
+            settings: FaultySettings { inner: store.settings().clone(), down: false.into() },
             events: FaultyQueue::new(store.events().clone()),
             outbox: FaultyQueue::new(store.outbox().clone()),
             secrets,
