@@ -103,6 +103,8 @@ impl App {
 
 /// How long a rotated client secret is still accepted for signatures.
 const PREVIOUS_COUNTS: Duration = Duration::from_hours(24);
+/// So long the first reading of somebody else is waited for, of the 400 ms that a webhook has at least.
+const FOR_ANOTHER_READER: Duration = Duration::from_millis(150);
 /// Least time between two readings of a secret that does not fit.
 const READ_AGAIN_AFTER: Duration = Duration::from_mins(1);
 /// Destinations' secrets are read anew after this, so that a rotated key is found without an error first.
@@ -148,7 +150,8 @@ impl<S: Secrets, C: Clock> AppSecrets<S, C> {
         if let Some(app) = self.known().current {
             return Ok(app);
         }
-        let _one = self.reading.lock().await;
+        // Lambda may have frozen whoever is reading: it must not hold up an event.
+        let _one = self.clock.timeout(FOR_ANOTHER_READER, self.reading.lock()).await;
         if let Some(app) = self.known().current {
             return Ok(app);
         }
