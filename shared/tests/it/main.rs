@@ -4,6 +4,8 @@
 
 mod chaos;
 mod deliveries;
+mod events;
+mod install;
 mod installation;
 mod ports;
 mod webhook;

@@ -22,7 +22,10 @@ use shared::sentry::BaseUrl;
 use shared::setup::Setup;
 use shared::webhook::Webhook;
 use shared_embedded::Store;
-use simulator::{Answering, Config, Direction, Install, Installed, Order, PushoverMessage, SendFailure, Simulator};
+use simulator::{
+    Alert, AlertUrls, Answering, Assignee, Config, Direction, Install, Installed, NewIssue, Order, PushoverMessage,
+    SendFailure, Simulator, Version,
+};
 
 use crate::ports::{Counted, FaultyQueue, FaultySettings, Ports, Steady, Vault, VirtualClock, Wires};
 
@@ -272,4 +275,31 @@ async fn delete_done(queue: &FaultyQueue, receipts: Vec<(String, String)>, undon
     for (_, receipt) in receipts.iter().filter(|(id, _)| !undone.contains(id)) {
         queue.delete(receipt).await.unwrap();
     }
+}
+
+/// How to install.
+pub(crate) fn order(order: Order) -> Install {
+    Install { order, ..Install::default() }
+}
+
+/// A published app on this Sentry.
+pub(crate) async fn of_version(version: Version) -> World {
+    World::of(Config { version, ..Config::default() }).await
+}
+
+pub(crate) async fn alert_to_look_up(sentry: &Simulator) {
+    let issue = sentry.create_issue(NewIssue::new("Backend", "ValueError: division by zero")).await.unwrap().issue;
+    let alert = Alert { urls: AlertUrls::Absent, ..Alert::default() };
+    assert!(sentry.trigger_alert(issue, alert).await.unwrap().is_accepted());
+}
+
+/// Lets an issue happen; its id.
+pub(crate) async fn issue(world: &World, project: &str, title: &str) -> u64 {
+    let created = world.sentry.create_issue(NewIssue::new(project, title)).await.unwrap();
+    assert!(created.delivery.is_accepted());
+    created.issue
+}
+
+pub(crate) fn user(name: &str) -> Assignee {
+    Assignee::User { id: 7, name: name.to_owned(), email: format!("{name}@example.com") }
 }
