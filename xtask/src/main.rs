@@ -1,6 +1,7 @@
 //! The project's own chores: `cargo xtask`.
 
 mod aws_local;
+mod bench;
 mod package;
 mod parts;
 mod prerequisites;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   test         everything that CI checks: format, lints, template, all tests, those on real parts too
   aws-local    deploys template.yaml on this machine and keeps it running
                [--port 4566] [--sentry-url URL] [--client-id ID] [--client-secret SECRET]
+  bench        measures the start and the requests of `webhook` beside a bare hello (Linux)
   package      builds every function as it is deployed and prints the sizes
                [--arm64]  (else x86_64)
   parts        installs what `test` and `aws-local` run on, below target/parts
@@ -39,6 +41,7 @@ fn run(arguments: &[String]) -> Result<()> {
     match (command, options) {
         ("test", []) => test::check(),
         ("aws-local", options) => aws_local::run(&aws_local::Options::parse(options)?),
+        ("bench", []) => bench::run_all(),
         ("package", []) => package::build_all(package::Architecture::X86_64),
         ("package", [arm64]) if arm64 == "--arm64" => package::build_all(package::Architecture::Arm64),
         ("parts", []) => parts::install().map(drop),
