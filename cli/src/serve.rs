@@ -58,12 +58,12 @@ impl Serve {
         secrets.destinations().await?;
         let outgoing = Reqwest::new(&Roots::System { ca_file: self.ca_file }, self.allow_private_destinations)?;
         let (_lock, store) = start::open_store(&self.data_dir).await?;
-        let routes = match self.routes {
-            Some(path) => Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?),
-            None => {
-                routes_file::put("", store.settings()).await?;
-                None
-            }
+        let routes = if let Some(path) = self.routes {
+            Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?)
+        } else {
+            // Nothing of an earlier run stays in force.
+            routes_file::put("", store.settings()).await?;
+            None
         };
         let listener = start::listen(self.listen).await?;
         let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets };
