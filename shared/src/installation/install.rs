@@ -119,7 +119,17 @@ impl<P: Platform> Keeper<P> {
         }
         let granted = match answer {
             Ok(granted) => granted,
-            Err(error) => return self.exchange_failed(id, error, was_absent).await,
+            Err(error) => {
+                let failed = self.exchange_failed(id, error, was_absent).await?;
+                // Perhaps used up by an earlier exchange whose answer was lost: then a manual refresh works.
+                let may_be_lost = matches!(failed, Install::CodeRefused) && !was_absent;
+                if may_be_lost && budget.left(self.now()) > budget.token_timeout {
+                    if let Renewal::Renewed(row, _) = self.renew(id, budget.token_timeout).await? {
+                        return Ok(Install::Installed(self.finish(*row, budget).await?));
+                    }
+                }
+                return Ok(failed);
+            }
         };
         match self.store(id, granted, false).await? {
             Renewal::Renewed(row, _) => Ok(Install::Installed(self.finish(*row, budget).await?)),

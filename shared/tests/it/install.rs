@@ -182,6 +182,18 @@ async fn a_lost_answer_is_won_back_by_the_schedule_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_lost_answer_a_reload_of_the_page_finishes_the_install() {
+    let world = World::new().await;
+    let installed = world.sentry.install_with(order(Order::RedirectFirst)).await;
+    world.sentry.faults().push(Endpoint::Token, Fault::lost_answer());
+    assert_eq!(world.follow(&installed).await.status(), 502);
+    // Sentry answers 409 to a manual refresh just after another grant.
+    world.pass(MINUTE).await;
+    assert_eq!(world.follow(&installed).await.status(), 302);
+    assert_eq!(world.sentry.exchanges(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_dies_during_the_exchange_leaves_work_for_the_schedule() {
     let world = World::new().await;
     let installed = world.sentry.install_with(order(Order::RedirectFirst)).await;
