@@ -27,6 +27,8 @@ use crate::webhook::chain;
 
 /// How long a message waits while somebody else exchanges its code.
 const WHILE_INSTALLING: Duration = Duration::from_secs(10);
+/// A grant code dies 10 minutes after the install.
+const CODE_LIVES: Duration = Duration::from_mins(10);
 /// How long the message is waited with before it is hidden.
 const WHILE_A_BROWSER_INSTALLS: Duration = Duration::from_secs(2);
 /// With less left nothing is begun: what there is no time for goes back untried.
@@ -113,7 +115,7 @@ impl<P: Platform> Dispatch<P> {
         }
         let mut normalized = Normalized::of(payload);
         let in_force = if let Some(change) = lifecycle(payload) {
-            match self.live(payload.installation, change, deadline).await? {
+            match self.live(payload.installation, change, event.accepted_at, deadline).await? {
                 Done::Yes => {}
                 undone => return Ok(undone),
             }
@@ -147,7 +149,13 @@ impl<P: Platform> Dispatch<P> {
     }
 
     /// The installation's own life.
-    async fn live(&self, id: InstallationId, change: Change<'_>, deadline: Timestamp) -> Result<Done, Undone> {
+    async fn live(
+        &self,
+        id: InstallationId,
+        change: Change<'_>,
+        accepted_at: Timestamp,
+        deadline: Timestamp,
+    ) -> Result<Done, Undone> {
         let code = match change {
             Change::Deleted => {
                 self.keeper.remove(id).await?;
@@ -168,8 +176,11 @@ impl<P: Platform> Dispatch<P> {
                 Some(_) => Ok(Done::Yes),
                 None => Ok(Done::Later(WHILE_INSTALLING)),
             },
-            // The code lives for 10 minutes.
-            Install::NotNow(_) => Ok(Done::Later(WHILE_INSTALLING)),
+            Install::NotNow(_) if self.now() < accepted_at + CODE_LIVES => Ok(Done::Later(WHILE_INSTALLING)),
+            Install::NotNow(error) => {
+                tracing::error!(installation.id = %id, "the code has expired unexchanged, install again: {}", chain(&error));
+                Ok(Done::Yes)
+            }
             Install::NoTime => Ok(Done::Later(Duration::ZERO)),
         }
     }

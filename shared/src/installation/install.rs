@@ -123,10 +123,11 @@ impl<P: Platform> Keeper<P> {
                 let failed = self.exchange_failed(id, error, was_absent).await?;
                 // Perhaps used up by an earlier exchange whose answer was lost: then a manual refresh works.
                 let may_be_lost = matches!(failed, Install::CodeRefused) && !was_absent;
-                if may_be_lost && budget.left(self.now()) > budget.token_timeout {
-                    if let Renewal::Renewed(row, _) = self.renew(id, budget.token_timeout).await? {
-                        return Ok(Install::Installed(self.finish(*row, budget).await?));
-                    }
+                if may_be_lost
+                    && budget.left(self.now()) > budget.token_timeout
+                    && let Renewal::Renewed(row, _) = self.renew(id, budget.token_timeout).await?
+                {
+                    return Ok(Install::Installed(self.finish(*row, budget).await?));
                 }
                 return Ok(failed);
             }

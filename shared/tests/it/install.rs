@@ -194,6 +194,18 @@ async fn after_a_lost_answer_a_reload_of_the_page_finishes_the_install() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_code_that_expires_while_sentry_is_down_is_given_up() {
+    let world = World::new().await;
+    world.sentry.faults().push_times(Endpoint::Token, 1_000, Fault::status(500));
+    let installed = world.sentry.install_with(order(Order::WebhookFirst)).await;
+    world.live(5 * MINUTE).await;
+    assert_eq!(world.ports.events.depth().await, 1, "it may still work");
+    world.live(10 * MINUTE).await;
+    assert_eq!(world.ports.events.depth().await, 0);
+    assert!(world.row(&installed.installation).await.is_none_or(|row| row.tokens.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_dies_during_the_exchange_leaves_work_for_the_schedule() {
     let world = World::new().await;
     let installed = world.sentry.install_with(order(Order::RedirectFirst)).await;
