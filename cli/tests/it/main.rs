@@ -5,6 +5,7 @@ mod demo;
 mod dev;
 mod kills;
 mod reload;
+mod routes;
 mod running;
 mod samples;
 mod starts;
