@@ -1,27 +1,19 @@
 //! Attributes of a table's item, written and read with their types.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use flate2::Compression;
-use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use shared::BoxError;
 use shared::ports::StoreError;
+use shared::wire;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Compressed text over this is not stored: `DynamoDB` refuses an item of more than 400 KiB, and the other attributes
 /// want room too.
 pub(crate) const MAX_COMPRESSED_BYTES: usize = 350_000;
-
-/// Far above what the compressed limit yields for text of people and programs, so that a crafted one cannot fill the
-/// memory.
-const MAX_TEXT_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -50,15 +42,13 @@ pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
+/// A text as it lies in the tables: gzip.
 pub(crate) fn compress(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("writing into memory does not fail")
+    wire::gzip(text.as_bytes())
 }
 
-fn decompress(bytes: &[u8]) -> Result<String, BoxError> {
-    let mut text = String::new();
-    GzDecoder::new(bytes).take(MAX_TEXT_BYTES).read_to_string(&mut text)?;
-    Ok(text)
+fn decompress(packed: &[u8]) -> Option<String> {
+    String::from_utf8(wire::gunzip(packed)?).ok()
 }
 
 /// Builds an item; what is absent is left out, since an index takes no empty key.
@@ -157,7 +147,7 @@ impl<'a> Reader<'a> {
 
     /// Written by [`compress`].
     pub(crate) fn compressed(self, name: &str) -> Result<Option<String>, StoreError> {
-        self.bytes(name)?.map(|packed| decompress(packed).map_err(|_| self.corrupt(name, "not gzip"))).transpose()
+        self.bytes(name)?.map(|packed| decompress(packed).ok_or_else(|| self.corrupt(name, "not gzip"))).transpose()
     }
 }
 

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use sha2::Sha256;
 
 use super::token::AppCredentials;
+use crate::signature::hmac_sha256;
 
 /// How long Sentry is to take it. Its documentation says 60 s.
 const LIFE: Duration = Duration::from_mins(1);
@@ -42,9 +41,8 @@ pub(super) fn for_app(app: &AppCredentials, now: Timestamp, chance: [u8; 16]) ->
 
 fn sign(key: &[u8], header: &[u8], payload: &[u8]) -> String {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+    let mac = hmac_sha256(key, signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac))
 }
 
 #[cfg(test)]
