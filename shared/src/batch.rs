@@ -66,7 +66,7 @@ where
 /// not at all.
 async fn hide<Q: Queue>(queue: &Q, receipt: &str, wait: Duration) {
     if let Err(error) = queue.hide(receipt, wait).await {
-        tracing::warn!(error = crate::webhook::chain(&error), "a message could not be hidden");
+        tracing::warn!(error = crate::telemetry::chain(&error), "a message could not be hidden");
     }
 }
 

@@ -21,8 +21,7 @@ use crate::routes_in_force::{NoRoutes, RoutesInForce};
 use crate::routing::Value;
 use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
-use crate::telemetry::{self, Counter};
-use crate::webhook::chain;
+use crate::telemetry::{self, Counter, chain};
 
 /// What needs routes or secrets that are broken waits this long: 100 receives are then 50 h.
 pub const MISCONFIGURED_WAIT: Duration = Duration::from_mins(30);

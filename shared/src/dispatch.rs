@@ -22,8 +22,7 @@ use crate::repeats;
 use crate::routes_in_force::{InForce, NoRoutes, RoutesInForce};
 use crate::routing::{Decision, LookedUp, Planned};
 use crate::sentry::BaseUrl;
-use crate::telemetry::{self, Counter};
-use crate::webhook::chain;
+use crate::telemetry::{self, Counter, chain};
 
 /// How long a message waits while somebody else exchanges its code.
 const WHILE_INSTALLING: Duration = Duration::from_secs(10);

@@ -8,6 +8,7 @@ pub mod destinations;
 pub mod dispatch;
 pub mod envelope;
 pub mod events;
+mod gateway;
 pub mod ids;
 pub mod installation;
 mod look_up;

@@ -10,10 +10,10 @@ use secrecy::SecretString;
 
 use crate::ids::InstallationId;
 use crate::installation::life::Fate;
-use crate::installation::{Keeper, KeeperError, Renewal};
+use crate::installation::{Keeper, KeeperError, Renewal, TOKEN_TIMEOUT, VERIFY_TIMEOUT};
 use crate::ports::{Clock, Installations, Platform, Status, StoreError};
 use crate::sentry::{ApiError, BaseUrl, TokenError};
-use crate::webhook::chain;
+use crate::telemetry::chain;
 
 /// Token endpoint calls at the same time.
 const CONCURRENCY: usize = 50;
@@ -21,8 +21,6 @@ const CONCURRENCY: usize = 50;
 const PAGE: usize = 500;
 /// No installation is begun with less left: two grants of 20 s and a verify of 8 s, each at its slowest.
 const LEAST_TIME: Duration = Duration::from_secs(50);
-const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
-const VERIFY_TIMEOUT: Duration = Duration::from_secs(8);
 /// From this many answers on, a tick of nothing but 404s means that the base URL is wrong.
 const SUSPICIOUS: usize = 3;
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::ports::{Clock, Settings};
 use crate::routing::Routes;
-use crate::webhook::chain;
+use crate::telemetry::chain;
 
 /// Routes and their version; version 0: nothing was ever pushed.
 #[derive(Debug, Clone, Default)]
@@ -49,10 +49,8 @@ impl RoutesInForce {
                 Ok(in_force)
             }
             Err(error) => {
-                let (_, last_good) = kept.as_ref().ok_or(()).or(Err(error)).map_err(|error| {
-                    tracing::error!("{error}");
-                    error
-                })?;
+                tracing::error!("{error}");
+                let Some((_, last_good)) = kept.as_ref() else { return Err(error) };
                 let last_good = last_good.clone();
                 tracing::error!(
                     version = last_good.version,

@@ -283,7 +283,7 @@ impl KeptDestinationSecrets {
         let read = match (port.read(name, Stage::Current).await, &*kept) {
             // Out of reach: what was read before is better than nothing.
             (Err(error), Some((_, secrets))) if names.iter().all(|name| secrets.get(name).is_some()) => {
-                tracing::warn!("{}: the values read before stay in use", crate::webhook::chain(&error));
+                tracing::warn!("{}: the values read before stay in use", crate::telemetry::chain(&error));
                 return Ok(Arc::clone(secrets));
             }
             (read, _) => read?,

@@ -14,16 +14,15 @@ use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+use crate::gateway;
 use crate::ids::InstallationId;
 use crate::installation::{Budget, Install, Keeper, KeeperError};
 use crate::ports::{Clock, Installation, Platform, Status};
 use crate::sentry::BaseUrl;
-use crate::webhook::chain;
+use crate::telemetry::chain;
 
 /// Waiting for somebody else's exchange ends here, 4 s before the gateway does.
 const WAIT: Duration = Duration::from_secs(26);
-/// A `timeEpoch` further from our clock than this is not believed.
-const CREDIBLE: Duration = Duration::from_secs(5);
 /// Longer queries are nobody's redirect.
 const MAX_QUERY_BYTES: usize = 8 * 1024;
 
@@ -49,7 +48,7 @@ impl<P: Platform> Setup<P> {
     /// known.
     pub async fn handle(&self, query: &str, began: Option<Timestamp>) -> Response<String> {
         let now = self.platform.clock().now();
-        let began = began.filter(|began| now.duration_since(*began).unsigned_abs() < CREDIBLE).unwrap_or(now);
+        let began = gateway::began(began, now);
         let (id, code) = match read(query) {
             Ok(read) => read,
             Err(missing) => return page(StatusCode::BAD_REQUEST, "This is not a link from Sentry", &missing),

@@ -14,18 +14,17 @@ use serde_json::json;
 
 use crate::envelope::{self, Envelope};
 use crate::events::AcceptedEvent;
+use crate::gateway;
 use crate::ids::{EventId, Resource};
 use crate::ports::{Clock, Queue, QueueError, Secrets};
 use crate::secrets::{AppSecrets, SecretError};
 use crate::signature::{Claimed, HOOK_SIGNATURE};
-use crate::telemetry::{self, Counter};
+use crate::telemetry::{self, Counter, chain};
 
 /// Sentry gives a webhook 1 s, from connecting on; what is left of it is for the way.
 const DEADLINE: Duration = Duration::from_millis(900);
 /// However late it is, one try gets this long: for most apps a late success beats a prompt 503, which is not repeated.
 const FULL_TRY: Duration = Duration::from_millis(400);
-/// A `timeEpoch` further from our clock than this is not believed.
-const CREDIBLE: Duration = Duration::from_secs(5);
 /// What `serve` takes; the largest body recorded from a real Sentry is 282 kB.
 pub const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
@@ -40,7 +39,7 @@ impl<S: Secrets, Q: Queue, C: Clock> Webhook<S, Q, C> {
     /// Answers one request. `began` is when the gateway got it (`requestContext.timeEpoch`), where that is known.
     pub async fn handle(&self, headers: &HeaderMap, body: Bytes, began: Option<Timestamp>) -> Response<String> {
         let now = self.clock.now();
-        let began = began.filter(|began| now.duration_since(*began).unsigned_abs() < CREDIBLE).unwrap_or(now);
+        let began = gateway::began(began, now);
         let request_id = request_id(headers);
         match self.accept(headers, body, request_id.clone(), now, began).await {
             Ok(id) => {
@@ -196,18 +195,6 @@ impl Refusal {
             Self::NotNow(why) => tracing::error!(request_id, why, "webhook not stored"),
         }
     }
-}
-
-/// An error and its sources in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 fn resource(headers: &HeaderMap) -> Result<Resource, Refusal> {

@@ -10,6 +10,11 @@ use crate::ids::InstallationId;
 use crate::ports::{Clock, Installation, Platform, Status};
 use crate::sentry::{AppCredentials, TokenError};
 
+/// One call of the token endpoint where nobody waits: slow good answers exist.
+pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+/// One verify call.
+pub(crate) const VERIFY_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// How much time there is for an install.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
@@ -28,7 +33,7 @@ impl Budget {
             deadline: began + Duration::from_secs(28),
             least_for_exchange: Duration::from_secs(24),
             token_timeout: Duration::from_secs(15),
-            verify_timeout: Duration::from_secs(8),
+            verify_timeout: VERIFY_TIMEOUT,
         }
     }
 
@@ -37,8 +42,8 @@ impl Budget {
         Self {
             deadline,
             least_for_exchange: Duration::from_secs(25),
-            token_timeout: Duration::from_secs(20),
-            verify_timeout: Duration::from_secs(8),
+            token_timeout: TOKEN_TIMEOUT,
+            verify_timeout: VERIFY_TIMEOUT,
         }
     }
 
@@ -88,7 +93,6 @@ impl<P: Platform> Keeper<P> {
             .update(id, |row, now| {
                 let is_open = row.status != Status::Removed && row.tokens.is_none();
                 let was_absent = row.version == 0;
-                let held_until = row.lease_until;
                 if is_open && row.lease(now) {
                     if was_absent {
                         row.seen_without_tokens(now);
@@ -96,15 +100,15 @@ impl<P: Platform> Keeper<P> {
                     }
                     return Some(was_absent);
                 }
-                found = Some((row.clone(), held_until));
+                found = Some(row.clone());
                 None
             })
             .await?;
         let Some((_, was_absent)) = leased else {
             return match found {
-                Some((row, _)) if row.status == Status::Removed => Ok(Install::Removed),
-                Some((row, _)) if row.tokens.is_some() => Ok(Install::Already(self.finish(row, budget).await?)),
-                Some((_, Some(until))) => Ok(Install::Held(until)),
+                Some(row) if row.status == Status::Removed => Ok(Install::Removed),
+                Some(row) if row.tokens.is_some() => Ok(Install::Already(self.finish(row, budget).await?)),
+                Some(Installation { lease_until: Some(until), .. }) => Ok(Install::Held(until)),
                 _ => Err(KeeperError::Contended),
             };
         };
@@ -144,7 +148,7 @@ impl<P: Platform> Keeper<P> {
         let timeout = budget.verify_timeout.min(budget.left(self.now()));
         let tokens = self.open(row.id, sealed).await?;
         if let Err(error) = self.verify(row.id, &tokens.access, timeout).await? {
-            tracing::warn!(installation.id = %row.id, "the install is not verified yet, it is tried again: {}", crate::webhook::chain(&error));
+            tracing::warn!(installation.id = %row.id, "the install is not verified yet, it is tried again: {}", crate::telemetry::chain(&error));
         }
         Ok(self.read(row.id).await?.unwrap_or(row))
     }
@@ -180,7 +184,7 @@ impl<P: Platform> Keeper<P> {
             Some(())
         })
         .await?;
-        tracing::warn!(installation.id = %id, "the code was not exchanged: {}", crate::webhook::chain(&error));
+        tracing::warn!(installation.id = %id, "the code was not exchanged: {}", crate::telemetry::chain(&error));
         Ok(match (stored, is_refusal) {
             (Some(row), _) if row.status == Status::Removed => Install::Removed,
             (Some(row), _) => Install::Already(row),

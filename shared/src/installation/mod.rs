@@ -12,5 +12,6 @@ mod meet;
 mod token;
 
 pub use install::{Budget, Install};
+pub(crate) use install::{TOKEN_TIMEOUT, VERIFY_TIMEOUT};
 pub use keeper::{Keeper, KeeperError, Renewal};
 pub use token::{NoIssue, NoToken};

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::life::Fate;
-use super::{Keeper, KeeperError, Renewal};
+use super::{Keeper, KeeperError, Renewal, TOKEN_TIMEOUT};
 use crate::ids::InstallationId;
 use crate::ports::{Platform, Status};
 use crate::sentry::{ApiError, Issue, PathForm};
@@ -49,8 +48,6 @@ impl NoIssue {
 
 /// One call for an issue.
 const ISSUE_TIMEOUT: Duration = Duration::from_secs(8);
-/// One call of the token endpoint, where nobody waits.
-pub(super) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl<P: Platform> Keeper<P> {
     /// A token that has not expired: the stored one, else a new one. `not` is one that Sentry has just refused: the
@@ -90,7 +87,7 @@ impl<P: Platform> Keeper<P> {
         match self.renew(id, TOKEN_TIMEOUT).await? {
             Renewal::Renewed(row, tokens) => Ok((tokens.access, row.organization)),
             Renewal::Removed => Err(NoToken::Removed),
-            Renewal::Failed(_, Fate::Gone | Fate::Lost | Fate::LivesOn) | Renewal::Held(_) => Err(NoToken::NotRenewed),
+            Renewal::Failed(..) | Renewal::Held(_) => Err(NoToken::NotRenewed),
         }
     }
 
