@@ -10,12 +10,14 @@ use jiff::Timestamp;
 
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
-use crate::destinations::kind::{
-    Action, CALL_TIMEOUT, DeliveryError, Kind, MAX_ANSWER_BYTES, Next, Notification, Settings,
-};
+use crate::destinations::error::{DeliveryError, Next};
+use crate::destinations::kind::{Action, CALL_TIMEOUT, Kind, MAX_ANSWER_BYTES, Notification};
+use crate::destinations::settings::Settings;
 use crate::destinations::{self, retry};
+use crate::message::Message;
 use crate::ports::{
-    Claim, Clock, Deliveries, DeliveryRecord, Outcome, Outgoing, Platform, Policy, Received, StoreError, Written,
+    Claim, Clock, Deliveries, DeliveryRecord, EventBus, Failure, Outcome, Outgoing, Platform, Policy, Received,
+    StoreError, Written,
 };
 use crate::routes_in_force::{NoRoutes, RoutesInForce};
 use crate::routing::Value;
@@ -93,7 +95,7 @@ impl<P: Platform> Deliver<P> {
             Err(NotReady::Misconfigured(why) | NotReady::Never(why)) => Err(why),
         };
         let now = clock.now();
-        let record = match self.platform.deliveries().claim(&delivery.id, now).await? {
+        let record = match self.platform.deliveries().claim(&delivery.id, delivery.resend, now).await? {
             Claim::Taken(record) => record,
             Claim::Early(at) => return Ok(Done::Later(until(at, now))),
             Claim::Leftover(state) => {
@@ -106,8 +108,11 @@ impl<P: Platform> Deliver<P> {
             }
         };
         let outcome = match ready {
-            Ok(ready) => self.send(&ready, delivery, &record, message).await,
-            Err(why) => Outcome::Failed { status: None, error: why, message: Some(message.body.clone()) },
+            Ok(ready) => self.send(&ready, delivery, &record).await,
+            Err(why) => Outcome::Failed {
+                failure: Failure { error: why, ..Failure::default() },
+                message: Some(delivery.to_json()),
+            },
         };
         self.settle(delivery, &record, outcome).await
     }
@@ -144,49 +149,68 @@ impl<P: Platform> Deliver<P> {
         Ok(Ready { kind, settings, secrets })
     }
 
-    async fn send(&self, ready: &Ready, delivery: &Delivery, record: &DeliveryRecord, message: &Received) -> Outcome {
+    async fn send(&self, ready: &Ready, delivery: &Delivery, record: &DeliveryRecord) -> Outcome {
         let (clock, chance) = (self.platform.clock(), self.platform.chance());
-        let (status, failure) = match self.call(ready, delivery).await {
-            Ok(status) => {
-                return if status == Some(202) { Outcome::Accepted { status } } else { Outcome::Sent { status } };
-            }
-            Err((status, failure)) => (status, failure),
+        let (status, error) = match self.call(ready, delivery).await {
+            Ok(status) if status == Some(202) => return Outcome::Accepted { status, warning: None },
+            Ok(status) => return Outcome::Sent { status, warning: None },
+            Err(failed) => failed,
         };
-        let error = ready.secrets.redact(&chain(&failure));
+        let failure = Failure { status, error: ready.secrets.redact(&chain(&error)), answer: None };
         let now = clock.now();
-        if let Some(at) = retry::next_try(failure.next(), record.attempts, delivery.accepted_at, now, chance) {
-            return Outcome::Retry { at, status, error };
+        let waits = ready.kind.waits;
+        if let Some(at) = retry::next_try(error.next(), waits, record.attempts, delivery.accepted_at, now, chance) {
+            return Outcome::Retry { at, failure };
         }
-        let too_old = matches!(failure.next(), Next::Retry { .. }) && retry::is_too_old(delivery.accepted_at, now);
-        let error = if too_old { format!("too old for another try: {error}") } else { error };
-        Outcome::Failed { status, error, message: Some(message.body.clone()) }
+        let too_old = matches!(error.next(), Next::Retry { .. }) && retry::is_too_old(delivery.accepted_at, now);
+        let error = if too_old { format!("too old for another try: {}", failure.error) } else { failure.error };
+        Outcome::Failed { failure: Failure { error, ..failure }, message: Some(delivery.to_json()) }
     }
 
-    /// The answer's status where there was a call and an answer.
+    /// The last answer's status where there was a call and an answer.
     async fn call(&self, ready: &Ready, delivery: &Delivery) -> Result<Option<u16>, (Option<u16>, DeliveryError)> {
-        let notification = Notification { event: &delivery.normalized, sentry_base_url: self.base_url.as_str() };
-        let request = match (ready.kind.render)(&ready.settings, &notification).map_err(|error| (None, error))? {
-            Action::Call(request) => request,
+        let message = Message::of(&delivery.normalized, self.base_url.as_str());
+        let notification = Notification {
+            delivery: &delivery.id,
+            event: &delivery.normalized,
+            message: &message,
+            thread: None,
+            original: delivery.original.as_deref(),
+            accepted_at: delivery.accepted_at,
+            now: self.platform.clock().now(),
+        };
+        match (ready.kind.render)(&ready.settings, &notification).map_err(|error| (None, error))? {
             Action::Log(line) => {
                 tracing::info!(destination.name = %delivery.destination, "{line}");
-                return Ok(None);
+                Ok(None)
             }
-        };
-        let policy = Policy { guarded: true, timeout: CALL_TIMEOUT, max_body_bytes: MAX_ANSWER_BYTES };
-        let answer = self.platform.outgoing().call(*request, policy).await.map_err(|error| (None, error.into()))?;
-        let status = Some(answer.status().as_u16());
-        (ready.kind.judge)(&answer, self.platform.clock().now()).map(|()| status).map_err(|error| (status, error))
+            Action::Put(event) => {
+                self.platform.bus().put(event).await.map(|()| None).map_err(|error| (None, error.into()))
+            }
+            Action::Calls(calls) => {
+                let mut status = None;
+                for call in calls {
+                    let policy = Policy { guarded: true, timeout: CALL_TIMEOUT, max_body_bytes: MAX_ANSWER_BYTES };
+                    let answer = self.platform.outgoing().call(call.request, policy).await;
+                    let answer = answer.map_err(|error| (None, error.into()))?;
+                    status = Some(answer.status().as_u16());
+                    (call.judge)(&answer, self.platform.clock().now()).map_err(|error| (status, error))?;
+                }
+                Ok(status)
+            }
+        }
     }
 
     async fn settle(&self, delivery: &Delivery, record: &DeliveryRecord, outcome: Outcome) -> Result<Done, StoreError> {
         let now = self.platform.clock().now();
         let done = match &outcome {
             Outcome::Sent { .. } | Outcome::Accepted { .. } => Done::Yes,
-            Outcome::Retry { at, status, error } => {
+            Outcome::Parked(_) => Done::Yes,
+            Outcome::Retry { at, failure: Failure { status, error, .. } } => {
                 tracing::warn!(delivery.id = %delivery.id, destination.name = %delivery.destination, attempt = record.attempts, status, error, next_try_at = %at, "delivery failed, it is tried again");
                 Done::Later(until(*at, now))
             }
-            Outcome::Failed { status, error, .. } => {
+            Outcome::Failed { failure: Failure { status, error, .. }, .. } => {
                 telemetry::count(Counter::DeliveriesFailed, now);
                 tracing::error!(delivery.id = %delivery.id, destination.name = %delivery.destination, attempt = record.attempts, status, error, "delivery given up: it is a dead letter now");
                 Done::Yes

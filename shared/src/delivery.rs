@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +26,10 @@ pub struct Delivery {
     pub routes: u64,
     pub accepted_at: Timestamp,
     pub normalized: Normalized,
+    /// Sentry's own bytes, for a destination that forwards them.
+    pub original: Option<Bytes>,
+    /// When an operator asked for it to be sent again.
+    pub resend: Option<Timestamp>,
 }
 
 /// Read first: the rest of another version may be anything.
@@ -42,28 +49,27 @@ struct Wire {
     /// Milliseconds since 1970.
     accepted_at: i64,
     normalized: Normalized,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw: Option<String>,
+    /// In the place of `raw`, where that is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    raw_base64: Option<String>,
+    /// Milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resend: Option<i64>,
 }
 
 impl Delivery {
-    /// The group keeps one issue and one destination in order and nothing else: `events_group` is the group that the
-    /// event had on `events.fifo`.
-    pub fn to_message(&self, events_group: &str) -> Message {
-        let wire = Wire {
-            v: 1,
-            delivery: self.id.to_string(),
-            event: self.event.to_string(),
-            destination: self.destination.to_string(),
-            route: self.route.clone(),
-            routes: self.routes,
-            accepted_at: self.accepted_at.as_millisecond(),
-            normalized: self.normalized.clone(),
+    /// In `group`, which keeps one issue and one destination in order and nothing else.
+    pub fn to_message(&self, group: String) -> Message {
+        let (body, encoding) = wire::encode(self.to_json().as_bytes());
+        let deduplication = match self.resend {
+            None => self.id.to_string(),
+            Some(at) => format!("{}-{}", self.id, at.as_millisecond()),
         };
-        // A struct of texts and numbers always has a JSON form.
-        let json = serde_json::to_vec(&wire).expect("texts and numbers have a JSON form");
-        let (body, encoding) = wire::encode(&json);
         Message {
-            group: format!("{}:{events_group}", self.destination),
-            deduplication: self.id.to_string(),
+            group,
+            deduplication,
             body,
             attributes: BTreeMap::from([
                 ("v".to_owned(), "1".to_owned()),
@@ -75,21 +81,57 @@ impl Delivery {
 
     pub fn from_received(message: &Received) -> Result<Self, BadMessage> {
         let encoding = message.attributes.get("encoding").ok_or(BadMessage::Missing("encoding"))?;
-        let json = wire::decode(&message.body, encoding)?;
-        let version: Version = serde_json::from_slice(&json).map_err(|_| BadMessage::Unreadable("body"))?;
+        Self::from_json(&wire::decode(&message.body, encoding)?)
+    }
+
+    /// What the record of a stuck delivery keeps.
+    pub fn to_json(&self) -> String {
+        let (raw, raw_base64) = match self.original.as_deref().map(|raw| (std::str::from_utf8(raw), raw)) {
+            None => (None, None),
+            Some((Ok(text), _)) => (Some(text.to_owned()), None),
+            Some((Err(_), bytes)) => (None, Some(BASE64_STANDARD.encode(bytes))),
+        };
+        let wire = Wire {
+            v: 1,
+            delivery: self.id.to_string(),
+            event: self.event.to_string(),
+            destination: self.destination.to_string(),
+            route: self.route.clone(),
+            routes: self.routes,
+            accepted_at: self.accepted_at.as_millisecond(),
+            normalized: self.normalized.clone(),
+            raw,
+            raw_base64,
+            resend: self.resend.map(Timestamp::as_millisecond),
+        };
+        // A struct of texts and numbers always has a JSON form.
+        serde_json::to_string(&wire).expect("texts and numbers have a JSON form")
+    }
+
+    pub fn from_json(json: &[u8]) -> Result<Self, BadMessage> {
+        let version: Version = serde_json::from_slice(json).map_err(|_| BadMessage::Unreadable("body"))?;
         if version.v != 1 {
             return Err(BadMessage::Version);
         }
-        let wire: Wire = serde_json::from_slice(&json).map_err(|_| BadMessage::Unreadable("body"))?;
+        let wire: Wire = serde_json::from_slice(json).map_err(|_| BadMessage::Unreadable("body"))?;
+        let instant = |ms: i64, what| Timestamp::from_millisecond(ms).map_err(|_| BadMessage::Unreadable(what));
+        let original = match (wire.raw, wire.raw_base64) {
+            (Some(text), _) => Some(Bytes::from(text)),
+            (None, Some(encoded)) => {
+                Some(BASE64_STANDARD.decode(encoded).map_err(|_| BadMessage::Unreadable("raw_base64"))?.into())
+            }
+            (None, None) => None,
+        };
         Ok(Self {
             id: wire.delivery.parse().map_err(|_| BadMessage::Unreadable("delivery"))?,
             event: wire.event.parse().map_err(|_| BadMessage::Unreadable("event"))?,
             destination: wire.destination.parse().map_err(|_| BadMessage::Unreadable("destination"))?,
             route: wire.route,
             routes: wire.routes,
-            accepted_at: Timestamp::from_millisecond(wire.accepted_at)
-                .map_err(|_| BadMessage::Unreadable("accepted_at"))?,
+            accepted_at: instant(wire.accepted_at, "accepted_at")?,
             normalized: wire.normalized,
+            original,
+            resend: wire.resend.map(|ms| instant(ms, "resend")).transpose()?,
         })
     }
 }
@@ -115,10 +157,25 @@ mod tests {
                 title: Some("\u{1}ü".into()),
                 ..Normalized::default()
             },
+            original: None,
+            resend: None,
         };
-        let message = delivery.to_message(&"0".repeat(32));
+        let cases = [
+            delivery.clone(),
+            Delivery { original: Some(Bytes::from_static(b"{\"a\": 1 }")), ..delivery.clone() },
+            Delivery { original: Some(Bytes::from_static(b"{\"a\":\"\xff\"}")), resend: Some(accepted_at), ..delivery },
+        ];
+        for delivery in cases {
+            comes_out_as_it_went_in(&delivery);
+        }
+    }
+
+    fn comes_out_as_it_went_in(delivery: &Delivery) {
+        let message = delivery.to_message("phones:00".to_owned());
         message.check(1_048_576).unwrap();
-        assert_eq!(message.group, format!("phones:{}", "0".repeat(32)));
+        let id = delivery.id.as_str();
+        let resent = format!("{id}-1700000000123");
+        assert_eq!(message.deduplication, if delivery.resend.is_some() { &resent } else { id });
         let received = Received {
             id: "1".into(),
             receipt: "1".into(),
@@ -127,6 +184,6 @@ mod tests {
             attributes: message.attributes,
             receive_count: 1,
         };
-        assert_eq!(Delivery::from_received(&received).unwrap(), delivery);
+        assert_eq!(&Delivery::from_received(&received).unwrap(), delivery);
     }
 }

@@ -15,7 +15,7 @@ use crate::look_up::LookUps;
 use crate::normalized::Normalized;
 use crate::payload::{self, Data};
 use crate::ports::{
-    Clock, Deliveries, DeliveryRecord, DeliveryState, Outcome, Platform, Queue, QueueError, Received, Status,
+    Clock, Deliveries, DeliveryRecord, DeliveryState, Failure, Outcome, Platform, Queue, QueueError, Received, Status,
     StoreError, Written,
 };
 use crate::repeats;
@@ -253,20 +253,26 @@ impl<P: Platform> Dispatch<P> {
             routes: in_force.version,
             accepted_at: event.accepted_at,
             normalized: normalized.clone(),
+            original: None,
+            resend: None,
         };
+        let group = format!("{}:{group}", planned.destination);
         let record = DeliveryRecord {
             id: id.clone(),
             event: event.id.clone(),
             event_name: normalized.event.clone(),
-            installation: normalized.installation.parse().map_err(|_| QueueError::Malformed)?,
+            installation: normalized.installation.parse().ok(),
             destination: planned.destination,
             route: planned.route,
+            group: group.clone(),
             title: crate::destinations::one_line(normalized.headline(), 200),
             state: DeliveryState::Queued,
             attempts: 0,
             next_try_at: None,
             last_status: None,
             last_error: None,
+            last_answer: None,
+            warning: None,
             accepted_at: event.accepted_at,
             ended_at: None,
             message: None,
@@ -281,7 +287,8 @@ impl<P: Platform> Dispatch<P> {
                 let now = self.now();
                 telemetry::count(Counter::DeliveriesFailed, now);
                 tracing::error!(delivery.id = %id, "dead letter: {error}");
-                let outcome = Outcome::Failed { status: None, error: error.to_string(), message: None };
+                let failure = Failure { error: error.to_string(), ..Failure::default() };
+                let outcome = Outcome::Failed { failure, message: None };
                 let (Written::Done | Written::Conflict) =
                     self.platform.deliveries().settle(&id, 0, outcome, now).await?;
                 Ok(())

@@ -12,6 +12,7 @@ mod gateway;
 pub mod ids;
 pub mod installation;
 mod look_up;
+pub mod message;
 pub mod normalized;
 pub mod outgoing;
 pub mod payload;

@@ -1,19 +1,16 @@
 //! `console`: one log line, title and link. Nothing leaves the house, so nothing can fail.
 
-use super::kind::{Action, Kind, judge_by_status};
+use super::kind::{Action, Kind};
+use super::text::one_line;
 
-pub(super) static KIND: Kind = Kind {
-    name: "console",
-    keys: &[],
-    render: |_, notification| {
-        let mut title = super::text::one_line(notification.event.headline(), 200);
-        if notification.event.look_up_failed {
-            title = format!("{title} {}", super::text::NOT_LOOKED_UP);
-        }
-        Ok(Action::Log(match notification.event.link(notification.sentry_base_url) {
-            Some(link) => format!("{}: {title} {link}", notification.event.event),
-            None => format!("{}: {title}", notification.event.event),
-        }))
-    },
-    judge: |answer, now| judge_by_status(answer, now, String::new),
-};
+pub(super) static KIND: Kind = Kind::new("console", |_, notification| {
+    let (event, message) = (notification.event, notification.message);
+    let mut line = format!("{}: {}", event.event, one_line(&message.title, 200));
+    if event.look_up_failed {
+        line = format!("{line} {}", crate::message::NOT_LOOKED_UP);
+    }
+    if let Some(link) = &message.link {
+        line = format!("{line} {link}");
+    }
+    Ok(Action::Log(line))
+});

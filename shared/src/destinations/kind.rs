@@ -1,149 +1,167 @@
-//! What a type of destination is: what the routes file may say about it, how a notification becomes a call, and what
-//! the far side's answer means. Pure: the call itself is `deliver`'s.
+//! What a type of destination is: what the routes file may say about it, how a notification becomes calls, and what
+//! the far side's answers mean. Pure: the calls themselves are `deliver`'s.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 
+use super::error::DeliveryError;
+use super::retry;
+use super::settings::Settings;
+use crate::ids::DeliveryId;
+use crate::message::Message;
 use crate::normalized::Normalized;
-use crate::ports::CallError;
-use crate::routing::{Destination, Value};
-use crate::secrets::DestinationSecrets;
+use crate::ports::BusEvent;
+use crate::routing::Destination;
 
-/// A type of destination, as `type = "…"` names it.
+/// A type of destination, as `type = "…"` names it. Made by [`Kind::new`] and what follows it.
 pub struct Kind {
     pub name: &'static str,
     /// Its own keys, besides those that every destination takes.
     pub keys: &'static [Key],
-    pub render: fn(&Settings, &Notification<'_>) -> Result<Action, DeliveryError>,
-    /// What an answer means, at the instant it came.
-    pub judge: fn(&http::Response<Bytes>, Timestamp) -> Result<(), DeliveryError>,
+    /// Sets of keys; of one of them, all must be given. None: no key is required.
+    pub needs: &'static [&'static [&'static str]],
+    /// One conversation or incident an issue: its deliveries are kept in order for an issue, whatever the resource of
+    /// their events, and [`Notification::thread`] says what was learned before.
+    pub threads: bool,
+    /// Whether its deliveries carry Sentry's own bytes.
+    pub forwards: fn(&Destination) -> bool,
+    /// Waits after the first, second, … failed try, unless the routes file says others.
+    pub waits: &'static [Duration],
+    /// Calls at once, unless the routes file says another number.
+    pub concurrency: u16,
+    pub render: Render,
+}
+
+/// What is to be done for a notification. An error here is final: nothing was sent.
+pub type Render = fn(&Settings, &Notification<'_>) -> Result<Action, DeliveryError>;
+
+/// What an answer means, at the instant it came.
+pub type Judge = fn(&http::Response<Bytes>, Timestamp) -> Result<Learned, DeliveryError>;
+
+/// What a later notification of the same issue must know, if the answer told anything.
+pub type Learned = Option<Thread>;
+
+impl Kind {
+    pub const fn new(name: &'static str, render: Render) -> Self {
+        Self {
+            name,
+            keys: &[],
+            needs: &[],
+            threads: false,
+            forwards: |_| false,
+            waits: &retry::WAITS,
+            concurrency: 10,
+            render,
+        }
+    }
+
+    pub const fn keys(self, keys: &'static [Key]) -> Self {
+        Self { keys, ..self }
+    }
+
+    pub const fn needs(self, needs: &'static [&'static [&'static str]]) -> Self {
+        Self { needs, ..self }
+    }
+
+    pub const fn threads(self) -> Self {
+        Self { threads: true, ..self }
+    }
+
+    pub const fn forwards(self, forwards: fn(&Destination) -> bool) -> Self {
+        Self { forwards, ..self }
+    }
+
+    pub const fn waits(self, waits: &'static [Duration]) -> Self {
+        Self { waits, ..self }
+    }
+
+    pub const fn concurrency(self, concurrency: u16) -> Self {
+        Self { concurrency, ..self }
+    }
 }
 
 /// One key of a destination.
-#[derive(Debug)]
 pub struct Key {
     pub name: &'static str,
-    pub required: bool,
-    /// Whether the value is a secret, which the file must not hold: it must be `secret:NAME`.
-    pub secret: bool,
+    pub takes: Takes,
+}
+
+impl Key {
+    pub const fn new(name: &'static str, takes: Takes) -> Self {
+        Self { name, takes }
+    }
+}
+
+/// What stands at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// An address or a key of other people's systems, which the file must not hold: `secret:NAME`.
+    Secret,
+    /// Text, or `secret:NAME`.
+    Text,
+    OneOf(&'static [&'static str]),
+    /// A whole number, both ends included.
+    Number { min: i64, max: i64 },
+    /// Such a number, or a table of level = number.
+    NumberByLevel { min: i64, max: i64 },
 }
 
 /// What a destination is told of.
-#[derive(Debug, Clone, Copy)]
 pub struct Notification<'a> {
+    /// The same for every try of this delivery: the key that makes a repeat safe, where the API has one.
+    pub delivery: &'a DeliveryId,
     pub event: &'a Normalized,
-    /// Sentry's, for links.
-    pub sentry_base_url: &'a str,
+    /// Title, text, fields and link in plain text: the default's or the templates'. Escaping is the destination's.
+    pub message: &'a Message,
+    /// What was learned from an earlier notification of the same issue, for a kind that [`Kind::threads`].
+    pub thread: Option<&'a Thread>,
+    /// Sentry's own bytes, for a kind that [`Kind::forwards`].
+    pub original: Option<&'a [u8]>,
+    pub accepted_at: Timestamp,
+    /// The instant of this try.
+    pub now: Timestamp,
 }
 
 /// What there is to do for a notification.
-#[derive(Debug)]
 pub enum Action {
-    Call(Box<http::Request<Bytes>>),
+    /// In order; the first that fails ends the try, and the next try begins with the first again. So what must not be
+    /// done twice stands last.
+    Calls(Vec<Call>),
+    /// Put onto an event bus of AWS.
+    Put(BusEvent),
     /// A line for the log; nothing leaves.
     Log(String),
 }
 
-/// A destination's values with its secrets filled in.
-#[derive(Debug)]
-pub struct Settings {
-    values: BTreeMap<String, SecretString>,
-    base_url: Option<String>,
-}
-
-impl Settings {
-    /// The name of the missing secret where there is one.
-    pub fn resolve(destination: &Destination, secrets: &DestinationSecrets) -> Result<Self, String> {
-        let values = destination.values.iter().map(|(key, value)| {
-            let value = match value {
-                Value::Text(text) => SecretString::from(text.as_str()),
-                Value::Secret(name) => secrets.get(name).ok_or_else(|| name.clone())?.clone(),
-            };
-            Ok((key.clone(), value))
-        });
-        Ok(Self { values: values.collect::<Result<_, String>>()?, base_url: destination.base_url.clone() })
-    }
-
-    /// A value that the kind's keys declare as required.
-    pub fn required(&self, key: &'static str) -> Result<&str, DeliveryError> {
-        self.values.get(key).map(ExposeSecret::expose_secret).ok_or(DeliveryError::Misconfigured { missing: key })
-    }
-
-    pub fn base_url<'a>(&'a self, default: &'a str) -> &'a str {
-        self.base_url.as_deref().unwrap_or(default)
+impl Action {
+    pub fn call(request: http::Request<Bytes>, judge: Judge) -> Self {
+        Self::Calls(vec![Call { request, judge }])
     }
 }
 
-/// Why one call to one destination did not do its work. The text stands in the delivery record: no address, no secret.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliveryError {
-    #[error("rate limited")]
-    Throttled { until: Option<Timestamp> },
-    #[error(transparent)]
-    NoAnswer(#[from] CallError),
-    #[error("failed with {status}")]
-    Failed { status: u16, until: Option<Timestamp> },
-    #[error("refused with {status}: {reason}")]
-    Refused { status: u16, reason: String },
-    /// `until`: text of the instant, or that it is not known.
-    #[error("quota used up until {until}")]
-    QuotaUsedUp { until: String },
-    #[error("redirects with {status}, which is not followed: check the address")]
-    Redirected { status: u16 },
-    #[error("its `{missing}` is missing in the routes file")]
-    Misconfigured { missing: &'static str },
-    #[error("its address cannot be called")]
-    BadAddress,
+pub struct Call {
+    pub request: http::Request<Bytes>,
+    pub judge: Judge,
 }
 
-/// What comes after a failed try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
-    /// By the schedule, but not before `not_before`.
-    Retry { not_before: Option<Timestamp> },
-    /// It would fail again: a dead letter.
-    GiveUp,
-}
+/// What the far side calls the message or incident of an issue: a few words under names of the kind's own (`channel`,
+/// `ts`). No secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Thread(pub BTreeMap<String, String>);
 
-impl DeliveryError {
-    /// No wildcard arm over variants: a new one must say what happens next.
-    pub fn next(&self) -> Next {
-        match self {
-            Self::Throttled { until } | Self::Failed { until, .. } => Next::Retry { not_before: *until },
-            Self::NoAnswer(call) => match call {
-                CallError::TimedOut(_) | CallError::Unreachable(_) | CallError::BrokenOff(_) => {
-                    Next::Retry { not_before: None }
-                }
-                CallError::AddressRefused | CallError::Malformed(_) => Next::GiveUp,
-            },
-            Self::Refused { .. }
-            | Self::QuotaUsedUp { .. }
-            | Self::Redirected { .. }
-            | Self::Misconfigured { .. }
-            | Self::BadAddress => Next::GiveUp,
-        }
+impl Thread {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 }
 
-/// How an answer is judged where its API says nothing else: 2xx is done, a redirect is not followed, 408, 425, 429 and
-/// 5xx are worth a repeat (`Retry-After` is a floor), any other 4xx is final. `reason` is the far side's own word.
-pub fn judge_by_status(
-    answer: &http::Response<Bytes>,
-    now: Timestamp,
-    reason: impl FnOnce() -> String,
-) -> Result<(), DeliveryError> {
-    let status = answer.status().as_u16();
-    let until = || crate::sentry::limits::retry_after(answer.headers(), now);
-    match status {
-        200..=299 => Ok(()),
-        300..=399 => Err(DeliveryError::Redirected { status }),
-        429 => Err(DeliveryError::Throttled { until: until() }),
-        408 | 425 | 500..=599 => Err(DeliveryError::Failed { status, until: until() }),
-        _ => Err(DeliveryError::Refused { status, reason: reason() }),
+impl<const N: usize> From<[(&str, &str); N]> for Thread {
+    fn from(words: [(&str, &str); N]) -> Self {
+        Self(words.into_iter().map(|(name, word)| (name.to_owned(), word.to_owned())).collect())
     }
 }
 

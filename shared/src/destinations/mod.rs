@@ -1,9 +1,12 @@
 //! Where notifications go. A destination is one file here and one line in [`KINDS`].
 
 mod console;
+pub mod error;
 pub mod kind;
 mod pushover;
+mod request;
 pub mod retry;
+pub mod settings;
 mod text;
 
 use kind::Kind;

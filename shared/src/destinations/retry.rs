@@ -1,16 +1,17 @@
-//! When a failed delivery is tried again. The same for every destination.
+//! When a failed delivery is tried again.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::kind::Next;
+use super::error::Next;
 use crate::ports::Chance;
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
-/// Waits after the first, second, … failed try; after the last the delivery is a dead letter.
-const WAITS: [Duration; 7] = [
+/// Waits after the first, second, … failed try, unless kind or routes file say others; after the last the delivery is a
+/// dead letter.
+pub const WAITS: [Duration; 7] = [
     Duration::from_secs(5),
     Duration::from_secs(30),
     Duration::from_secs(2 * MINUTE),
@@ -28,6 +29,7 @@ pub const TOO_OLD: Duration = Duration::from_hours(12);
 /// When try number `attempts + 1` is due, after `attempts` failed at `now`. `None`: no more tries.
 pub fn next_try(
     next: Next,
+    waits: &[Duration],
     attempts: u32,
     accepted_at: Timestamp,
     now: Timestamp,
@@ -37,7 +39,7 @@ pub fn next_try(
     if is_too_old(accepted_at, now) {
         return None;
     }
-    let wait = *WAITS.get(usize::try_from(attempts.max(1)).ok()? - 1)?;
+    let wait = *waits.get(usize::try_from(attempts.max(1)).ok()? - 1)?;
     let by_schedule = now + (wait + chance.share(wait.mul_f64(JITTER)));
     Some(not_before.map_or(by_schedule, |floor| by_schedule.max(floor)))
 }
@@ -59,18 +61,18 @@ mod tests {
             [(1u32, 5.0f64), (2, 30.0), (3, 120.0), (4, 600.0), (5, 1800.0), (6, 7200.0), (7, 21600.0)]
         {
             for _ in 0..50 {
-                let at = next_try(by_schedule, attempts, now, now, &SystemChance).unwrap();
+                let at = next_try(by_schedule, &WAITS, attempts, now, now, &SystemChance).unwrap();
                 let wait = at.duration_since(now).as_secs_f64();
                 assert!((seconds..seconds * 1.1 + 0.001).contains(&wait), "{attempts}: {wait}");
             }
         }
-        assert_eq!(next_try(by_schedule, 8, now, now, &SystemChance), None, "the schedule ends");
-        assert_eq!(next_try(Next::GiveUp, 1, now, now, &SystemChance), None, "a final answer");
+        assert_eq!(next_try(by_schedule, &WAITS, 8, now, now, &SystemChance), None, "the schedule ends");
+        assert_eq!(next_try(Next::GiveUp, &WAITS, 1, now, now, &SystemChance), None, "a final answer");
         let floor = now + Duration::from_secs(99);
         let retry_after = Next::Retry { not_before: Some(floor) };
-        assert_eq!(next_try(retry_after, 1, now, now, &SystemChance), Some(floor), "Retry-After is a floor");
-        assert!(next_try(retry_after, 3, now, now, &SystemChance).unwrap() > floor, "and nothing more");
+        assert_eq!(next_try(retry_after, &WAITS, 1, now, now, &SystemChance), Some(floor), "Retry-After is a floor");
+        assert!(next_try(retry_after, &WAITS, 3, now, now, &SystemChance).unwrap() > floor, "and nothing more");
         let late = now + TOO_OLD + Duration::from_secs(1);
-        assert_eq!(next_try(by_schedule, 1, now, late, &SystemChance), None, "too old for another try");
+        assert_eq!(next_try(by_schedule, &WAITS, 1, now, late, &SystemChance), None, "too old for another try");
     }
 }

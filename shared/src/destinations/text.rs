@@ -2,19 +2,6 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::normalized::Normalized;
-
-/// Told where an event was routed with less than was asked for: it may be missing in a place that its project names.
-pub(super) const NOT_LOOKED_UP: &str = "(The issue could not be looked up.)";
-
-/// What stands below the headline, at most `max` UTF-16 units.
-pub(super) fn message(event: &Normalized, max: usize) -> String {
-    if !event.look_up_failed {
-        return cut(event.message(), max);
-    }
-    format!("{}\n{NOT_LOOKED_UP}", cut(event.message(), max.saturating_sub(NOT_LOOKED_UP.len() + 1)))
-}
-
 /// At most `max` UTF-16 units, which is safe for every API that says "characters"; an ellipsis tells that it was cut.
 pub(super) fn cut(text: &str, max: usize) -> String {
     if text.encode_utf16().count() <= max {
@@ -63,16 +50,6 @@ mod tests {
             assert_eq!(cut(text, max), expected, "{name}");
         }
         assert_eq!(one_line(" a\nb\u{0}c\u{2028}d ", 20), "a b c d");
-    }
-
-    #[test]
-    fn a_message_says_that_its_issue_was_not_looked_up_and_still_fits() {
-        let event =
-            |value: &str| Normalized { value: Some(value.to_owned()), look_up_failed: true, ..Normalized::default() };
-        assert_eq!(message(&event("boom"), 1024), format!("boom\n{NOT_LOOKED_UP}"));
-        let long = message(&event(&"ü".repeat(2000)), 1024);
-        assert_eq!(long.encode_utf16().count(), 1024);
-        assert!(long.ends_with(NOT_LOOKED_UP));
     }
 
     proptest! {

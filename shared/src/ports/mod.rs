@@ -3,6 +3,7 @@
 //!
 //! Nothing above the ports reads the clock, sleeps, draws chance or opens a connection by itself.
 
+mod bus;
 mod clock;
 mod deliveries;
 mod installations;
@@ -11,8 +12,12 @@ mod queue;
 mod secrets;
 mod settings;
 
+pub use bus::{BusError, BusEvent, EventBus, NoBus};
 pub use clock::{Chance, Clock, SystemChance, SystemClock};
-pub use deliveries::{Claim, Deliveries, DeliveryRecord, DeliveryState, Mark, Outcome};
+pub use deliveries::{
+    Circuit, Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Failure, Mark, Outcome, Parking, Stuck,
+    ThreadKey,
+};
 pub use installations::{Installation, Installations, Sealed, Status};
 pub use outgoing::{CallError, Outgoing, Policy};
 pub use queue::{Consume, MAX_VISIBILITY, Message, Queue, QueueError, Received};
@@ -56,6 +61,7 @@ pub trait Platform: Send + Sync + 'static {
     type Clock: Clock;
     type Chance: Chance;
     type Outgoing: Outgoing;
+    type Bus: EventBus;
 
     fn installations(&self) -> &Self::Installations;
     fn deliveries(&self) -> &Self::Deliveries;
@@ -68,4 +74,6 @@ pub trait Platform: Send + Sync + 'static {
     fn clock(&self) -> &Self::Clock;
     fn chance(&self) -> &Self::Chance;
     fn outgoing(&self) -> &Self::Outgoing;
+    /// Event buses, for the destinations that are one.
+    fn bus(&self) -> &Self::Bus;
 }

@@ -12,7 +12,7 @@ use toml_edit::{Document, Item, TableLike, Value};
 use super::mistake::Mistake;
 use super::source::Source;
 use super::{Routes, known, warnings};
-use crate::destinations::kind::Kind;
+use crate::destinations::kind::{Kind, Takes};
 use crate::ids::DestinationName;
 
 impl Routes {
@@ -23,7 +23,7 @@ impl Routes {
     }
 
     pub(super) fn compile_with(text: &str, kinds: &'static [&'static Kind]) -> Result<Self, Vec<Mistake>> {
-        let secret_keys = kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.secret).map(|key| key.name);
+        let secret_keys = kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
         let source = Source::new(text, secret_keys.collect());
         let document = Document::parse(text).map_err(|error| syntax::mistakes(text, &error, &source))?;
         let mut compiler = Compiler { source, kinds, mistakes: Vec::new() };

@@ -14,6 +14,7 @@ mod source;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 pub use self::decide::{Decision, LookedUp, Planned};
 pub use self::mistake::{Mistake, Severity};
@@ -41,6 +42,14 @@ pub struct Destination {
     pub values: BTreeMap<String, Value>,
     /// `http` or `https`, a host, perhaps a port; no path, no slash at the end. Replaces that of the destination.
     pub base_url: Option<String>,
+    /// Waits after the first, second, … failed try, where the file says other than the kind.
+    pub retry: Option<Vec<Duration>>,
+    /// Calls at once, where the file says other than the kind.
+    pub concurrency: Option<u16>,
+    /// Slugs of the organizations whose people may pick it for an alert rule.
+    pub organizations: Option<Vec<String>>,
+    /// Who may be mentioned there, in the far side's own notation.
+    pub mentions: Vec<String>,
 }
 
 /// A value of a destination's key.
@@ -49,14 +58,17 @@ pub enum Value {
     Text(String),
     /// `secret:NAME`: the name to look up when it is needed.
     Secret(String),
+    Number(i64),
+    /// Level = number.
+    NumberByLevel(BTreeMap<String, i64>),
 }
 
 impl Value {
     /// The name after `secret:`.
     pub fn secret_name(&self) -> Option<&str> {
         match self {
-            Self::Text(_) => None,
             Self::Secret(name) => Some(name),
+            Self::Text(_) | Self::Number(_) | Self::NumberByLevel(_) => None,
         }
     }
 }

@@ -1,14 +1,17 @@
 //! `[[destination]]`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use toml_edit::Item;
 
 use super::super::source::Place;
 use super::super::{Destination, SecretUse, Value, known};
-use super::{Block, Compiler, Entry};
-use crate::destinations::kind::{Key, Kind};
+use super::{Block, Compiler, Entry, entries, type_name};
+use crate::destinations::kind::{Key, Kind, Takes};
 
 /// What every destination takes, besides the keys of its type.
-const COMMON: [&str; 3] = ["name", "type", "base_url"];
+const COMMON: [&str; 7] = ["name", "type", "base_url", "organizations", "mentions", "retry", "concurrency"];
 
 impl Compiler<'_> {
     pub(super) fn destination(&mut self, block: &Block<'_>, secrets: &mut Vec<SecretUse>) -> Option<Destination> {
@@ -22,6 +25,10 @@ impl Compiler<'_> {
             }),
         };
         let base_url = block.get("base_url").and_then(|entry| self.base_url(entry));
+        let retry = block.get("retry").map(|entry| self.waits(entry));
+        let concurrency = block.get("concurrency").and_then(|entry| self.number(entry, entry.item, 1, 100));
+        let organizations = block.get("organizations").map(|entry| self.list_of_texts(entry));
+        let mentions = block.get("mentions").map(|entry| self.list_of_texts(entry)).unwrap_or_default();
         let kind = self.kind(block)?;
         let mut values = BTreeMap::new();
         for entry in block.entries.iter().filter(|entry| !COMMON.contains(&entry.key.as_str())) {
@@ -37,12 +44,43 @@ impl Compiler<'_> {
                 values.insert(entry.key.clone(), value);
             }
         }
-        for key in kind.keys.iter().filter(|key| key.required && block.get(key.name).is_none()) {
-            let message = format!("a destination of type `{}` needs `{}`", kind.name, key.name);
-            let value = if key.secret { "secret:NAME" } else { "…" };
-            self.mistake_with_help(block.at.clone(), message, format!("add `{} = \"{value}\"`", key.name));
+        self.has_what_it_needs(block, kind);
+        Some(Destination {
+            name: name?,
+            kind: kind.name.to_owned(),
+            values,
+            base_url,
+            retry,
+            concurrency: concurrency.and_then(|number| u16::try_from(number).ok()),
+            organizations,
+            mentions,
+        })
+    }
+
+    /// Of several sets of keys, the one is asked for of which something is there already.
+    fn has_what_it_needs(&mut self, block: &Block<'_>, kind: &Kind) {
+        let missing = |set: &&[&'static str]| -> Vec<&'static str> {
+            set.iter().copied().filter(|key| block.get(key).is_none()).collect()
+        };
+        if kind.needs.is_empty() || kind.needs.iter().any(|set| missing(set).is_empty()) {
+            return;
         }
-        Some(Destination { name: name?, kind: kind.name.to_owned(), values, base_url })
+        let begun = kind.needs.iter().find(|set| missing(set).len() < set.len());
+        let (message, example) = match begun.or_else(|| kind.needs.first().filter(|_| kind.needs.len() == 1)) {
+            Some(set) => {
+                let missing = missing(set);
+                (format!("a destination of type `{}` needs {}", kind.name, known::listed(missing.clone())), missing)
+            }
+            None => {
+                let sets: Vec<String> = kind.needs.iter().map(|set| known::listed(set.iter().copied())).collect();
+                (format!("a destination of type `{}` needs {}", kind.name, sets.join(", or ")), kind.needs[0].to_vec())
+            }
+        };
+        let lines = example.into_iter().map(|name| {
+            let is_secret = kind.keys.iter().any(|key| key.name == name && key.takes == Takes::Secret);
+            format!("`{name} = \"{}\"`", if is_secret { "secret:NAME" } else { "…" })
+        });
+        self.mistake_with_help(block.at.clone(), message, format!("add {}", lines.collect::<Vec<_>>().join(" and ")));
     }
 
     fn kind(&mut self, block: &Block<'_>) -> Option<&'static Kind> {
@@ -66,6 +104,38 @@ impl Compiler<'_> {
     }
 
     fn value(&mut self, entry: &Entry<'_>, key: &Key) -> Option<Value> {
+        match key.takes {
+            Takes::Secret | Takes::Text => self.text_or_secret(entry, key),
+            Takes::OneOf(words) => {
+                let text = self.text(entry)?;
+                if words.contains(&text) {
+                    return Some(Value::Text(text.to_owned()));
+                }
+                let help = match known::likely(text, words.iter().copied()) {
+                    Some(word) => format!("did you mean `{word}`?"),
+                    None => format!("it takes {}", known::listed(words.iter().copied())),
+                };
+                self.mistake_with_help(entry.value_at(), format!("`{}` cannot be `{text}`", key.name), help);
+                None
+            }
+            Takes::Number { min, max } => self.number(entry, entry.item, min, max).map(Value::Number),
+            Takes::NumberByLevel { min, max } => match entry.item.as_table_like() {
+                None => self.number(entry, entry.item, min, max).map(Value::Number),
+                Some(table) => {
+                    let mut numbers = BTreeMap::new();
+                    for of_level in entries(table) {
+                        self.level(&of_level.key, of_level.at.clone());
+                        if let Some(number) = self.number(&of_level, of_level.item, min, max) {
+                            numbers.insert(of_level.key, number);
+                        }
+                    }
+                    Some(Value::NumberByLevel(numbers))
+                }
+            },
+        }
+    }
+
+    fn text_or_secret(&mut self, entry: &Entry<'_>, key: &Key) -> Option<Value> {
         let text = self.text(entry)?;
         match text.strip_prefix("secret:") {
             Some(name) if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) => {
@@ -73,7 +143,7 @@ impl Compiler<'_> {
                 None
             }
             Some(name) => Some(Value::Secret(name.to_owned())),
-            None if key.secret => {
+            None if key.takes == Takes::Secret => {
                 let message = format!("`{}` must be `secret:NAME`: this file holds no secrets", key.name);
                 let help = format!(
                     "put the value into the secrets of the destinations, and write `{} = \"secret:NAME\"`",
@@ -84,6 +154,46 @@ impl Compiler<'_> {
             }
             None => Some(Value::Text(text.to_owned())),
         }
+    }
+
+    fn number(&mut self, entry: &Entry<'_>, item: &Item, min: i64, max: i64) -> Option<i64> {
+        let number = item.as_integer().filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let message = format!("`{}` is a whole number from {min} to {max}", entry.key);
+            self.mistake(entry.value_at(), message);
+        }
+        number
+    }
+
+    /// `retry`: a list of waits, each a number of seconds or text such as `"30s"`, `"5m"`, `"2h"`.
+    fn waits(&mut self, entry: &Entry<'_>) -> Vec<Duration> {
+        const EXAMPLE: &str = "for example `retry = [\"5s\", \"2m\", \"1h\"]`; `[]` is one try";
+        let Some(members) = entry.item.as_array() else {
+            let message = format!("`retry` is a list of waits, not {}", type_name(entry.item));
+            self.mistake_with_help(entry.value_at(), message, EXAMPLE);
+            return Vec::new();
+        };
+        if members.len() > MAX_WAITS {
+            self.mistake(entry.value_at(), format!("`retry` has at most {MAX_WAITS} waits"));
+        }
+        let mut waits = Vec::new();
+        for member in members {
+            match wait(member) {
+                Some(wait) if wait <= LONGEST_WAIT && !wait.is_zero() => waits.push(wait),
+                _ => self.mistake_with_help(member.span(), "a wait is from 1 second to 12 hours", EXAMPLE),
+            }
+        }
+        waits
+    }
+
+    fn list_of_texts(&mut self, entry: &Entry<'_>) -> Vec<String> {
+        let texts = entry.item.as_array().map(|members| members.iter().map(toml_edit::Value::as_str));
+        let texts: Option<Vec<String>> = texts.and_then(|texts| texts.map(|text| Some(text?.to_owned())).collect());
+        texts.unwrap_or_else(|| {
+            let message = format!("`{}` is a list of texts", entry.key);
+            self.mistake(entry.value_at(), message);
+            Vec::new()
+        })
     }
 
     fn base_url(&mut self, entry: &Entry<'_>) -> Option<String> {
@@ -104,4 +214,25 @@ impl Compiler<'_> {
     fn place(&self, entry: &Entry<'_>) -> Place {
         self.source.place(entry.value_at())
     }
+}
+
+const MAX_WAITS: usize = 20;
+/// A message that waits longer would be a dead letter for its age before it is tried.
+const LONGEST_WAIT: Duration = Duration::from_hours(12);
+
+/// Seconds, or a number with its unit.
+fn wait(value: &toml_edit::Value) -> Option<Duration> {
+    if let Some(seconds) = value.as_integer() {
+        return u64::try_from(seconds).ok().map(Duration::from_secs);
+    }
+    let text = value.as_str()?;
+    let unit = text.chars().last()?;
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().ok()?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        _ => return None,
+    };
+    number.checked_mul(seconds).map(Duration::from_secs)
 }

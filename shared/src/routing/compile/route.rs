@@ -179,7 +179,7 @@ impl Compiler<'_> {
         Some(self.source.mistake(at, format!("{message}: nothing that is known today matches")).help(help).warning())
     }
 
-    fn level(&mut self, level: &str, at: Span) {
+    pub(super) fn level(&mut self, level: &str, at: Span) {
         if known::LEVELS.contains(&level) {
             return;
         }
