@@ -71,7 +71,7 @@ impl<P: Platform> Deliver<P> {
                 return Done::Failed;
             }
         };
-        match self.try_once(&delivery, &message).await {
+        match self.try_once(&delivery).await {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(delivery.id = %delivery.id, "{}", chain(&error));
@@ -80,7 +80,7 @@ impl<P: Platform> Deliver<P> {
         }
     }
 
-    async fn try_once(&self, delivery: &Delivery, message: &Received) -> Result<Done, StoreError> {
+    async fn try_once(&self, delivery: &Delivery) -> Result<Done, StoreError> {
         let clock = self.platform.clock();
         let ready = match self.prepare(delivery).await {
             Ok(ready) => Ok(ready),

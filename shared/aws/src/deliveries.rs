@@ -1,5 +1,6 @@
 //! Deliveries on `DynamoDB`: key `key`, indexes `log` and `stuck`.
 
+mod destinations;
 mod record;
 
 pub use record::LOG_ATTRIBUTES;
@@ -7,12 +8,16 @@ pub use record::LOG_ATTRIBUTES;
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::Offset};
+use shared::destinations::kind::Thread;
 use shared::ids::{DeliveryId, DestinationName};
-use shared::ports::{Claim, Deliveries, DeliveryRecord, DeliveryState, Mark, Outcome, StoreError, Written};
+use shared::ports::{
+    Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Mark, Outcome, StoreError, Stuck, ThreadKey,
+    Written,
+};
 
 use crate::environment::{self, EnvError, Lookup, Use};
-use crate::row::{Item, ItemBuilder, Reader, expired_at, expiry, millis, number, text};
-use crate::table::{Expression, Query, Table, Updated};
+use crate::row::{Item, ItemBuilder, Reader, expired_at, expiry, millis, number, text, texts};
+use crate::table::{Expression, Query, Table, Updated, WRITE, this_write};
 
 const STORE: &str = "deliveries";
 
@@ -21,6 +26,9 @@ const SHARDS: u8 = 16;
 
 /// How far back the log is read: twice the time that a record lives.
 const LOG_DAYS: i64 = 60;
+
+/// What every claim changes.
+const TRY: &str = "SET #attempts = #attempts + :one";
 
 #[derive(Debug, Clone)]
 pub struct DynamoDeliveries(Table);
@@ -38,6 +46,36 @@ impl DynamoDeliveries {
 
     pub(crate) fn found(config: &SdkConfig, lookup: Lookup<'_>) -> Result<Self, EnvError> {
         Ok(Self::new(config, Use::Deliveries.read(lookup)?))
+    }
+
+    /// Begins a dead letter anew, if it failed before it was asked for.
+    async fn claim_failed(&self, id: &DeliveryId, asked: Timestamp, now: Timestamp) -> Result<Claim, StoreError> {
+        let condition = Expression {
+            text: "#state = :failed AND #expires > :expired AND #ended_at < :asked",
+            names: &[
+                ("#state", "state"),
+                ("#expires", "expires"),
+                ("#ended_at", "ended_at"),
+                ("#attempts", "attempts"),
+                ("#next", "next_try_at"),
+                ("#stuck_for", "stuck_for"),
+            ],
+            values: vec![
+                (":failed", text(DeliveryState::Failed.as_str())),
+                (":expired", expired_at(now)),
+                (":asked", millis(asked)),
+                (":queued", text(DeliveryState::Queued.as_str())),
+                (":one", number(1)),
+            ],
+        };
+        let update = "SET #state = :queued, #attempts = :one REMOVE #ended_at, #next, #stuck_for";
+        match self.0.update(&record::key(id), update, &condition).await? {
+            Updated::Done(item) => record::delivery(&item).map(Claim::Taken),
+            Updated::Refused(Some(item)) if !is_expired(&item, now) => {
+                Ok(Claim::Leftover(record::delivery(&item)?.state))
+            }
+            Updated::Refused(_) => Ok(Claim::Missing),
+        }
     }
 
     /// One shard of one day, newest first.
@@ -58,6 +96,7 @@ impl DynamoDeliveries {
             },
             ascending: false,
             limit,
+            after: None,
             keep: &|item| !is_expired(item, now),
         };
         self.0.query(&query).await?.iter().map(record::delivery).collect()
@@ -74,7 +113,7 @@ impl Deliveries for DynamoDeliveries {
         self.0.get(&record::key(id), None).await?.as_ref().map(record::delivery).transpose()
     }
 
-    async fn claim(&self, id: &DeliveryId, now: Timestamp) -> Result<Claim, StoreError> {
+    async fn claim(&self, id: &DeliveryId, resend: Option<Timestamp>, now: Timestamp) -> Result<Claim, StoreError> {
         let condition = Expression {
             text: "#state = :queued AND #expires > :expired AND (attribute_not_exists(#next) OR #next <= :now)",
             names: &[("#state", "state"), ("#expires", "expires"), ("#next", "next_try_at"), ("#attempts", "attempts")],
@@ -85,18 +124,40 @@ impl Deliveries for DynamoDeliveries {
                 (":one", number(1)),
             ],
         };
-        match self.0.update(&record::key(id), "SET #attempts = #attempts + :one", &condition).await? {
-            Updated::Done(item) => record::delivery(&item).map(Claim::Taken),
-            Updated::Refused(None) => Ok(Claim::Missing),
-            Updated::Refused(Some(item)) if is_expired(&item, now) => Ok(Claim::Missing),
-            Updated::Refused(Some(item)) => {
-                let record = record::delivery(&item)?;
-                Ok(match (record.state, record.next_try_at) {
-                    (DeliveryState::Queued, Some(next)) => Claim::Early(next),
-                    (state, _) => Claim::Leftover(state),
-                })
-            }
+        let item = match self.0.update(&record::key(id), TRY, &condition).await? {
+            Updated::Done(item) => return record::delivery(&item).map(Claim::Taken),
+            Updated::Refused(Some(item)) if !is_expired(&item, now) => item,
+            Updated::Refused(_) => return Ok(Claim::Missing),
+        };
+        let record = record::delivery(&item)?;
+        match (record.state, record.next_try_at, resend) {
+            (DeliveryState::Queued, Some(next), _) => Ok(Claim::Early(next)),
+            (DeliveryState::Failed, _, Some(asked)) => self.claim_failed(id, asked, now).await,
+            (state, ..) => Ok(Claim::Leftover(state)),
         }
+    }
+
+    async fn claim_parked(&self, id: &DeliveryId, probe: bool, now: Timestamp) -> Result<Claim, StoreError> {
+        let mut condition = Expression {
+            text: "#state = :parked",
+            names: &[("#state", "state"), ("#attempts", "attempts")],
+            values: vec![(":parked", text(DeliveryState::Parked.as_str())), (":one", number(1))],
+        };
+        if !probe {
+            condition.text = "#state = :parked AND (attribute_not_exists(#next) OR #next <= :now)";
+            condition.names = &[("#state", "state"), ("#attempts", "attempts"), ("#next", "next_try_at")];
+            condition.values.push((":now", millis(now)));
+        }
+        let item = match self.0.update(&record::key(id), TRY, &condition).await? {
+            Updated::Done(item) => return record::delivery(&item).map(Claim::Taken),
+            Updated::Refused(Some(item)) if !is_expired(&item, now) => item,
+            Updated::Refused(_) => return Ok(Claim::Missing),
+        };
+        let record = record::delivery(&item)?;
+        Ok(match (record.state, record.next_try_at) {
+            (DeliveryState::Parked, Some(next)) => Claim::Early(next),
+            (state, _) => Claim::Leftover(state),
+        })
     }
 
     /// Reads and writes back: what an outcome changes is [`Outcome::apply`]'s alone to say, and the destination, which
@@ -109,16 +170,77 @@ impl Deliveries for DynamoDeliveries {
         now: Timestamp,
     ) -> Result<Written, StoreError> {
         let Some(mut record) = self.read(id).await? else { return Ok(Written::Conflict) };
-        if record.state != DeliveryState::Queued || record.attempts != attempts {
+        let before = record.state;
+        if !matches!(before, DeliveryState::Queued | DeliveryState::Parked) || record.attempts != attempts {
             return Ok(Written::Conflict);
         }
         outcome.apply(&mut record, now);
         let unchanged = Expression {
-            text: "#state = :queued AND #attempts = :attempts",
+            text: "#state = :before AND #attempts = :attempts",
             names: &[("#state", "state"), ("#attempts", "attempts")],
-            values: vec![(":queued", text(DeliveryState::Queued.as_str())), (":attempts", number(attempts))],
+            values: vec![(":before", text(before.as_str())), (":attempts", number(attempts))],
         };
-        self.0.put(record::item(&record), &unchanged).await
+        let destination = destinations::key(&record.destination);
+        let counted = match (before == DeliveryState::Parked, record.state == DeliveryState::Parked) {
+            (false, true) => destinations::one_more(&destination),
+            (true, false) => destinations::one_less(&destination),
+            _ => return self.0.put(record::item(&record), &unchanged).await,
+        };
+        self.0.put_and_update(record::item(&record), &unchanged, &counted).await
+    }
+
+    async fn destination(&self, name: &DestinationName) -> Result<DestinationHealth, StoreError> {
+        match self.0.get(&destinations::key(name), None).await? {
+            Some(item) => destinations::health(&item),
+            None => Ok(DestinationHealth::new(name.clone())),
+        }
+    }
+
+    async fn write_destination(&self, row: &DestinationHealth) -> Result<Written, StoreError> {
+        let write = this_write();
+        let (update, condition) = destinations::update(row, write.clone());
+        match self.0.update(&destinations::key(&row.name), &update, &condition).await? {
+            Updated::Done(_) => Ok(Written::Done),
+            Updated::Refused(Some(there)) if there.get(WRITE) == Some(&write) => Ok(Written::Done),
+            Updated::Refused(_) => Ok(Written::Conflict),
+        }
+    }
+
+    async fn not_open(&self) -> Result<Vec<DestinationName>, StoreError> {
+        let query = Query {
+            index: "stuck",
+            keys: Expression {
+                text: "#stuck_for = :not_open",
+                names: &[("#stuck_for", "stuck_for")],
+                values: vec![(":not_open", text(destinations::NOT_OPEN))],
+            },
+            ascending: true,
+            limit: usize::MAX,
+            after: None,
+            keep: &|_| true,
+        };
+        let mut names: Vec<_> = self.0.query(&query).await?.iter().map(destinations::name).collect::<Result<_, _>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    async fn thread(&self, key: &ThreadKey, now: Timestamp) -> Result<Option<Thread>, StoreError> {
+        let Some(item) = self.0.get(&key.to_string(), None).await? else { return Ok(None) };
+        if is_expired(&item, now) {
+            return Ok(None);
+        }
+        let row = Reader { store: STORE, item: &item };
+        row.need("words", row.texts("words")?).map(|words| Some(Thread(words)))
+    }
+
+    async fn put_thread(&self, key: &ThreadKey, thread: Option<&Thread>, expires: Timestamp) -> Result<(), StoreError> {
+        let Some(thread) = thread else { return self.0.delete(&key.to_string()).await };
+        let item = ItemBuilder::default()
+            .set("key", text(key.to_string()))
+            .set("words", texts(&thread.0))
+            .set("expires", expiry(expires))
+            .build();
+        self.0.put_always(item).await
     }
 
     async fn recent(&self, since: Timestamp, now: Timestamp, limit: usize) -> Result<Vec<DeliveryRecord>, StoreError> {
@@ -141,21 +263,23 @@ impl Deliveries for DynamoDeliveries {
         &self,
         destination: &DestinationName,
         state: DeliveryState,
+        after: Option<&Stuck>,
         limit: usize,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
+    ) -> Result<Vec<Stuck>, StoreError> {
         let Some(stuck_for) = record::stuck_for(destination, state) else { return Ok(Vec::new()) };
         let query = Query {
             index: "stuck",
             keys: Expression {
                 text: "#stuck_for = :stuck_for",
                 names: &[("#stuck_for", "stuck_for")],
-                values: vec![(":stuck_for", text(stuck_for))],
+                values: vec![(":stuck_for", text(&stuck_for))],
             },
             ascending: true,
             limit,
+            after: after.map(|stuck| record::stuck_key(&stuck_for, stuck)),
             keep: &|_| true,
         };
-        self.0.query(&query).await?.iter().map(record::id).collect()
+        self.0.query(&query).await?.iter().map(record::stuck).collect()
     }
 
     async fn recall(&self, key: &str, now: Timestamp) -> Result<Option<Mark>, StoreError> {

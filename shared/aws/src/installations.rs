@@ -69,6 +69,7 @@ impl Installations for DynamoInstallations {
             },
             ascending: true,
             limit,
+            after: None,
             keep: &|_| true,
         };
         let items = self.0.query(&query).await?;

@@ -1,6 +1,6 @@
 //! All ports on AWS together.
 
-use shared::ports::{Outgoing, Platform, Secret, SystemChance, SystemClock};
+use shared::ports::{NoBus, Outgoing, Platform, Secret, SystemChance, SystemClock};
 
 use crate::environment::{self, EnvError, Use};
 use crate::{DynamoDeliveries, DynamoInstallations, DynamoSettings, SecretsManager, Sqs, sdk_config};
@@ -65,6 +65,7 @@ impl<O: Outgoing> Platform for Aws<O> {
     type Clock = SystemClock;
     type Chance = SystemChance;
     type Outgoing = O;
+    type Bus = NoBus;
 
     fn installations(&self) -> &DynamoInstallations {
         named(self.installations.as_ref(), Use::Installations)
@@ -100,5 +101,9 @@ impl<O: Outgoing> Platform for Aws<O> {
 
     fn outgoing(&self) -> &O {
         &self.outgoing
+    }
+
+    fn bus(&self) -> &NoBus {
+        &NoBus
     }
 }

@@ -1,6 +1,6 @@
 //! Attributes of a table's item, written and read with their types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use aws_sdk_dynamodb::primitives::Blob;
@@ -40,6 +40,10 @@ pub(crate) fn expired_at(now: Timestamp) -> AttributeValue {
 
 pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
+}
+
+pub(crate) fn texts(words: &BTreeMap<String, String>) -> AttributeValue {
+    AttributeValue::M(words.iter().map(|(name, word)| (name.clone(), text(word))).collect())
 }
 
 /// A text as it lies in the tables: gzip.
@@ -143,6 +147,17 @@ impl<'a> Reader<'a> {
             Some(AttributeValue::B(value)) => Ok(Some(value.as_ref())),
             Some(_) => Err(self.corrupt(name, "not binary")),
         }
+    }
+
+    /// Written by [`texts`].
+    pub(crate) fn texts(self, name: &str) -> Result<Option<BTreeMap<String, String>>, StoreError> {
+        let words = match self.item.get(name) {
+            None => return Ok(None),
+            Some(AttributeValue::M(words)) => words,
+            Some(_) => return Err(self.corrupt(name, "not a map")),
+        };
+        let of = |(name, word): (&String, &AttributeValue)| Some((name.clone(), word.as_s().ok()?.clone()));
+        words.iter().map(of).collect::<Option<_>>().map(Some).ok_or_else(|| self.corrupt(name, "not a map of texts"))
     }
 
     /// Written by [`compress`].

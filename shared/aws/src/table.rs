@@ -1,24 +1,31 @@
-//! One table of `DynamoDB`: conditional puts, consistent reads, queries of an index.
+//! One table of `DynamoDB`: conditional puts and updates, consistent reads, queries of an index, two writes as one.
+
+mod retries;
 
 use std::collections::HashMap;
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
-use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::builders::{PutBuilder, UpdateBuilder};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem};
 use shared::ids::hex;
 use shared::ports::{Chance as _, StoreError, SystemChance, Written};
 
 use crate::failure::{Failure, unavailable};
 use crate::row::{Item, text};
 
-/// Random for each put. A try whose answer was lost is repeated by the SDK and then fails on its own write: by this the
+/// Random for each write. A try whose answer was lost is repeated by the SDK and then fails on its own write: by this the
 /// item says whose write it was.
-const WRITE: &str = "write";
+pub(crate) const WRITE: &str = "write";
+
+/// A value for [`WRITE`].
+pub(crate) fn this_write() -> AttributeValue {
+    text(hex(&SystemChance.bytes::<8>()))
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
@@ -52,6 +59,14 @@ impl Expression {
     }
 }
 
+/// The second write of [`Table::put_and_update`]. Names and values of `condition` are those of both.
+pub(crate) struct Change<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) update: &'static str,
+    /// An empty text is none.
+    pub(crate) condition: Expression,
+}
+
 /// How a conditional update ended.
 #[derive(Debug)]
 pub(crate) enum Updated {
@@ -69,13 +84,15 @@ pub(crate) struct Query<'a> {
     pub(crate) ascending: bool,
     /// Most items to bring.
     pub(crate) limit: usize,
+    /// The key after which to begin.
+    pub(crate) after: Option<Item>,
     /// Whether an item counts towards the limit.
     pub(crate) keep: &'a (dyn Fn(&Item) -> bool + Sync),
 }
 
 impl Table {
     pub(crate) fn new(config: &SdkConfig, name: String, key: &'static str, store: &'static str) -> Self {
-        let config = aws_sdk_dynamodb::config::Builder::from(config).retry_classifier(Conflicting).build();
+        let config = aws_sdk_dynamodb::config::Builder::from(config).retry_classifier(retries::Conflicting).build();
         Self { client: Client::from_conf(config), name, key, store }
     }
 
@@ -97,7 +114,7 @@ impl Table {
 
     /// Puts `item` over whatever lies under its key, if `condition` holds for that.
     pub(crate) async fn put(&self, mut item: Item, condition: &Expression) -> Result<Written, StoreError> {
-        let write = text(hex(&SystemChance.bytes::<8>()));
+        let write = this_write();
         item.insert(WRITE.to_owned(), write.clone());
         let sent = self
             .client
@@ -122,13 +139,20 @@ impl Table {
         }
     }
 
+    /// Puts `item` over whatever lies under its key.
+    pub(crate) async fn put_always(&self, item: Item) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| unavailable(self.store, Failure::of("PutItem", &error)))
+    }
+
     /// Changes the item under `key` by `update`, if `condition` holds. Names and values are those of both.
-    pub(crate) async fn update(
-        &self,
-        key: &str,
-        update: &'static str,
-        condition: &Expression,
-    ) -> Result<Updated, StoreError> {
+    pub(crate) async fn update(&self, key: &str, update: &str, condition: &Expression) -> Result<Updated, StoreError> {
         let sent = self
             .client
             .update_item()
@@ -154,10 +178,70 @@ impl Table {
         }
     }
 
+    /// Puts `item` by a condition on what lies under its key, and changes another item by a condition of its own: both
+    /// or neither. A try whose answer was lost is harmless, since the SDK repeats it with the same token.
+    pub(crate) async fn put_and_update(
+        &self,
+        item: Item,
+        condition: &Expression,
+        other: &Change<'_>,
+    ) -> Result<Written, StoreError> {
+        let put = PutBuilder::default()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression(condition.text)
+            .set_expression_attribute_names(Some(condition.names()))
+            .set_expression_attribute_values(condition.values())
+            .build();
+        let update = UpdateBuilder::default()
+            .table_name(&self.name)
+            .key(self.key, text(other.key))
+            .update_expression(other.update)
+            .set_condition_expression((!other.condition.text.is_empty()).then(|| other.condition.text.to_owned()))
+            .set_expression_attribute_names(Some(other.condition.names()))
+            .set_expression_attribute_values(other.condition.values())
+            .build();
+        let (put, update) =
+            put.and_then(|put| Ok((put, update?))).map_err(|error| unavailable(self.store, Box::new(error)))?;
+        let sent = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().put(put).build())
+            .transact_items(TransactWriteItem::builder().update(update).build())
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Written::Done),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled))
+                    if cancelled
+                        .cancellation_reasons()
+                        .iter()
+                        .any(|reason| reason.code() == Some("ConditionalCheckFailed")) =>
+                {
+                    Ok(Written::Conflict)
+                }
+                _ => Err(unavailable(self.store, Failure::of("TransactWriteItems", &error))),
+            },
+        }
+    }
+
+    /// Deletes what lies under `key`, if anything does.
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.name)
+            .key(self.key, text(key))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| unavailable(self.store, Failure::of("DeleteItem", &error)))
+    }
+
     /// Reads pages until `limit` items were kept or the index has no more. Eventually consistent, as indexes are.
     pub(crate) async fn query(&self, query: &Query<'_>) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
-        let mut from = None;
+        let mut from = query.after.clone();
         while found.len() < query.limit {
             let page = self
                 .client
@@ -180,29 +264,5 @@ impl Table {
             }
         }
         Ok(found)
-    }
-}
-
-/// Another transaction holds the item for a moment: it says so by a 400, which the SDK's own rules take for final.
-#[derive(Debug)]
-struct Conflicting;
-
-impl ClassifyRetry for Conflicting {
-    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let code = context.output_or_error().and_then(Result::err).and_then(|error| {
-            let error = error.as_operation_error()?;
-            error
-                .downcast_ref::<PutItemError>()
-                .map(ProvideErrorMetadata::code)
-                .or_else(|| error.downcast_ref::<UpdateItemError>().map(ProvideErrorMetadata::code))?
-        });
-        match code {
-            Some("TransactionConflictException") => RetryAction::transient_error(),
-            _ => RetryAction::NoActionIndicated,
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        "another transaction on the item"
     }
 }

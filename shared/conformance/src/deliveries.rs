@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::Timestamp;
 use shared::ids::{DeliveryId, DestinationName};
-use shared::ports::{Claim, Deliveries, DeliveryRecord, DeliveryState, Mark, Outcome, Written};
+use shared::ports::{Claim, Deliveries, DeliveryRecord, DeliveryState, Failure, Mark, Outcome, Stuck, Written};
 
 use crate::random::{FAR_AHEAD, event_id, installation_id, midnight, name};
 
@@ -39,20 +39,27 @@ fn record(accepted_at: Timestamp, destination: &DestinationName) -> DeliveryReco
         id: DeliveryId::of(&event, accepted_at, destination),
         event,
         event_name: "issue.created".into(),
-        installation: installation_id(),
+        installation: Some(installation_id()),
         destination: destination.clone(),
         route: "backend".into(),
+        group: format!("{destination}:{}", "0".repeat(32)),
         title: "TypeError: größe ☃".into(),
         state: DeliveryState::Queued,
         attempts: 0,
         next_try_at: None,
         last_status: None,
         last_error: None,
+        last_answer: None,
+        warning: None,
         accepted_at,
         ended_at: None,
         message: None,
         expires: FAR_AHEAD,
     }
+}
+
+fn failure(status: Option<u16>, error: &str) -> Failure {
+    Failure { status, error: error.into(), answer: Some("“broken”".into()) }
 }
 
 async fn create<D: Deliveries>(store: &D, record: &DeliveryRecord) {
@@ -70,7 +77,7 @@ async fn queued<D: Deliveries>(store: &D) -> DeliveryRecord {
 }
 
 async fn claim<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
-    match store.claim(id, NOW).await.expect("claim") {
+    match store.claim(id, None, NOW).await.expect("claim") {
         Claim::Taken(record) => record,
         other => panic!("a queued delivery can be claimed, but the claim said {other:?}"),
     }
@@ -79,8 +86,8 @@ async fn claim<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
 async fn an_unknown_record_is_missing<D: Deliveries>(store: &D) {
     let id = DeliveryId::of(&event_id(), NOW, &destination());
     assert_eq!(store.read(&id).await.expect("read"), None, "a record that was never created is absent");
-    assert_eq!(store.claim(&id, NOW).await.expect("claim"), Claim::Missing, "and a claim on it says missing");
-    let settled = store.settle(&id, 0, Outcome::Sent { status: None }, NOW).await.expect("settle");
+    assert_eq!(store.claim(&id, None, NOW).await.expect("claim"), Claim::Missing, "and a claim on it says missing");
+    let settled = store.settle(&id, 0, Outcome::Sent { status: None, warning: None }, NOW).await.expect("settle");
     assert_eq!(settled, Written::Conflict, "it cannot be settled");
     assert_eq!(store.read(&id).await.expect("read"), None, "and neither claim nor settle has made it");
 }
@@ -124,22 +131,23 @@ async fn a_claim_before_the_next_try_is_early<D: Deliveries>(store: &D) {
     let record = queued(store).await;
     claim(store, &record.id).await;
     let at = NOW + Duration::from_millis(5_001);
-    let retry = Outcome::Retry { at, status: Some(503), error: "busy".into() };
+    let retry = Outcome::Retry { at, failure: failure(Some(503), "busy") };
     assert_eq!(store.settle(&record.id, 1, retry, NOW).await.expect("settle"), Written::Done);
-    let just_before = store.claim(&record.id, at - Duration::from_millis(1)).await.expect("claim");
+    let just_before = store.claim(&record.id, None, at - Duration::from_millis(1)).await.expect("claim");
     assert_eq!(just_before, Claim::Early(at), "a claim before the next try says when it is");
     assert_eq!(read(store, &record.id).await.attempts, 1, "and counts no try");
-    let on_time = store.claim(&record.id, at).await.expect("claim");
+    let on_time = store.claim(&record.id, None, at).await.expect("claim");
     assert!(matches!(on_time, Claim::Taken(record) if record.attempts == 2), "a claim at the next try is taken");
 }
 
 async fn only_what_is_queued_can_be_claimed_and_settled<D: Deliveries>(store: &D) {
-    for state in [DeliveryState::Sent, DeliveryState::Accepted, DeliveryState::Failed, DeliveryState::Parked] {
+    for state in [DeliveryState::Sent, DeliveryState::Accepted, DeliveryState::Failed] {
         let record = DeliveryRecord { state, attempts: 1, ..record(NOW, &destination()) };
         create(store, &record).await;
-        let claimed = store.claim(&record.id, NOW).await.expect("claim");
+        let claimed = store.claim(&record.id, None, NOW).await.expect("claim");
         assert_eq!(claimed, Claim::Leftover(state), "a message of a delivery that is {} is a leftover", state.as_str());
-        let settled = store.settle(&record.id, 1, Outcome::Sent { status: None }, NOW).await.expect("settle");
+        let settled =
+            store.settle(&record.id, 1, Outcome::Sent { status: None, warning: None }, NOW).await.expect("settle");
         assert_eq!(settled, Written::Conflict, "a delivery that is {} cannot be settled", state.as_str());
         assert_eq!(read(store, &record.id).await, record, "and nothing about it has changed");
     }
@@ -151,24 +159,26 @@ async fn of_claims_at_once_each_counts_and_the_last_one_settles<D: Deliveries>(s
     let attempts: BTreeSet<u32> = claims.into_iter().collect();
     assert_eq!(attempts, (1..=8).collect(), "each of 8 claims at once counts a try of its own");
     for stale in 0..8 {
-        let settled = store.settle(id, stale, Outcome::Sent { status: None }, NOW).await.expect("settle");
+        let settled =
+            store.settle(id, stale, Outcome::Sent { status: None, warning: None }, NOW).await.expect("settle");
         assert_eq!(settled, Written::Conflict, "a try that is not the last one cannot settle");
     }
-    let settled = join_all((0..8).map(|_| store.settle(id, 8, Outcome::Sent { status: None }, NOW))).await;
+    let settled =
+        join_all((0..8).map(|_| store.settle(id, 8, Outcome::Sent { status: None, warning: None }, NOW))).await;
     let done = settled.into_iter().filter(|written| matches!(written, Ok(Written::Done))).count();
     assert_eq!(done, 1, "the last try settles once");
-    assert_eq!(store.claim(id, NOW).await.expect("claim"), Claim::Leftover(DeliveryState::Sent));
+    assert_eq!(store.claim(id, None, NOW).await.expect("claim"), Claim::Leftover(DeliveryState::Sent));
 }
 
 async fn every_outcome_is_recorded<D: Deliveries>(store: &D) {
     let later = NOW + Duration::from_millis(1_234);
     let outcomes = [
-        Outcome::Sent { status: Some(200) },
-        Outcome::Sent { status: None },
-        Outcome::Accepted { status: Some(202) },
-        Outcome::Retry { at: later, status: None, error: "no answer ☃".into() },
-        Outcome::Failed { status: Some(400), error: "refused".into(), message: Some("{\"title\":\"ü\"}".into()) },
-        Outcome::Failed { status: None, error: "too old".into(), message: None },
+        Outcome::Sent { status: Some(200), warning: None },
+        Outcome::Sent { status: None, warning: None },
+        Outcome::Accepted { status: Some(202), warning: None },
+        Outcome::Retry { at: later, failure: failure(None, "no answer ☃") },
+        Outcome::Failed { failure: failure(Some(400), "refused"), message: Some("{\"title\":\"ü\"}".into()) },
+        Outcome::Failed { failure: failure(None, "too old"), message: None },
     ];
     for outcome in outcomes {
         let record = queued(store).await;
@@ -181,12 +191,19 @@ async fn every_outcome_is_recorded<D: Deliveries>(store: &D) {
     // A success after a failed try leaves nothing of it.
     let record = queued(store).await;
     claim(store, &record.id).await;
-    let retry = Outcome::Retry { at: NOW, status: Some(500), error: "broken".into() };
+    let retry = Outcome::Retry { at: NOW, failure: failure(Some(500), "broken") };
     assert_eq!(store.settle(&record.id, 1, retry, NOW).await.expect("settle"), Written::Done);
     claim(store, &record.id).await;
-    assert_eq!(store.settle(&record.id, 2, Outcome::Sent { status: None }, NOW).await.expect("settle"), Written::Done);
+    assert_eq!(
+        store.settle(&record.id, 2, Outcome::Sent { status: None, warning: None }, NOW).await.expect("settle"),
+        Written::Done
+    );
     let sent = DeliveryRecord { state: DeliveryState::Sent, attempts: 2, ended_at: Some(NOW), ..record };
     assert_eq!(read(store, &sent.id).await, sent, "a success leaves nothing of an earlier failed try");
+}
+
+fn stuck(record: &DeliveryRecord) -> Stuck {
+    Stuck { id: record.id.clone(), accepted_at: record.accepted_at }
 }
 
 async fn stuck_deliveries_are_found_by_destination_oldest_first<D: Deliveries>(store: &D) {
@@ -196,9 +213,9 @@ async fn stuck_deliveries_are_found_by_destination_oldest_first<D: Deliveries>(s
         let record = record(NOW + Duration::from_millis(ms), &ours);
         create(store, &record).await;
         claim(store, &record.id).await;
-        let outcome = Outcome::Failed { status: None, error: "refused".into(), message: None };
+        let outcome = Outcome::Failed { failure: failure(None, "refused"), message: None };
         assert_eq!(store.settle(&record.id, 1, outcome, NOW).await.expect("settle"), Written::Done);
-        failed.push(record.id);
+        failed.push(stuck(&record));
     }
     let parked = DeliveryRecord { state: DeliveryState::Parked, ..record(NOW, &ours) };
     let elsewhere = DeliveryRecord { state: DeliveryState::Failed, ..record(NOW, &other) };
@@ -207,14 +224,14 @@ async fn stuck_deliveries_are_found_by_destination_oldest_first<D: Deliveries>(s
         create(store, record).await;
     }
     let oldest_first = [failed[1].clone(), failed[2].clone(), failed[0].clone()];
-    let found = store.stuck(&ours, DeliveryState::Failed, 10).await.expect("stuck");
+    let found = store.stuck(&ours, DeliveryState::Failed, None, 10).await.expect("stuck");
     assert_eq!(found, oldest_first, "failed deliveries of a destination come oldest first, and no others");
-    let found = store.stuck(&ours, DeliveryState::Failed, 2).await.expect("stuck");
+    let found = store.stuck(&ours, DeliveryState::Failed, None, 2).await.expect("stuck");
     assert_eq!(found, oldest_first[..2], "a limit takes the oldest");
-    let found = store.stuck(&ours, DeliveryState::Parked, 10).await.expect("stuck");
-    assert_eq!(found, [parked.id], "parked deliveries are kept apart");
-    let found = store.stuck(&other, DeliveryState::Failed, 10).await.expect("stuck");
-    assert_eq!(found, [elsewhere.id], "another destination's are kept apart");
+    let found = store.stuck(&ours, DeliveryState::Parked, None, 10).await.expect("stuck");
+    assert_eq!(found, [stuck(&parked)], "parked deliveries are kept apart");
+    let found = store.stuck(&other, DeliveryState::Failed, None, 10).await.expect("stuck");
+    assert_eq!(found, [stuck(&elsewhere)], "another destination's are kept apart");
 }
 
 async fn recent_deliveries_come_newest_first<D: Deliveries>(store: &D) {

@@ -1,12 +1,20 @@
-//! The table of deliveries, and the marks of what was accepted before.
+//! The table of deliveries, those of destinations and threads, and the marks of what was accepted before.
+
+mod destinations;
+mod record;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::Connection;
+use shared::destinations::kind::Thread;
 use shared::ids::{DeliveryId, DestinationName};
-use shared::ports::{Claim, Deliveries, DeliveryRecord, DeliveryState, Mark, Outcome, StoreError, Written};
+use shared::ports::{
+    Circuit, Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Mark, Outcome, StoreError, Stuck,
+    ThreadKey, Written,
+};
 
 use crate::database::{Database, DbError};
-use crate::rows::{collect, execute, first, instant, instant_or_none, limit, ms, parsed, value};
+use crate::rows::{collect, execute, first, instant, limit, ms, parsed, value};
+use record::{find, put, record};
 
 const STORE: &str = "deliveries";
 
@@ -21,7 +29,7 @@ impl Deliveries for SqliteDeliveries {
         self.database
             .write(move |c| match value::<i64>(c, "SELECT 1 FROM deliveries WHERE id = ?1", [record.id.as_str()])? {
                 Some(_) => Ok(Written::Conflict),
-                None => put(c, &record),
+                None => put(c, &record).map(|()| Written::Done),
             })
             .await
             .map_err(|e| e.of_store(STORE))
@@ -32,9 +40,14 @@ impl Deliveries for SqliteDeliveries {
         self.database.read(move |c| find(c, &id)).await.map_err(|e| e.of_store(STORE))
     }
 
-    async fn claim(&self, id: &DeliveryId, now: Timestamp) -> Result<Claim, StoreError> {
+    async fn claim(&self, id: &DeliveryId, resend: Option<Timestamp>, now: Timestamp) -> Result<Claim, StoreError> {
         let id = id.clone();
-        self.database.write(move |c| claim(c, &id, now)).await.map_err(|e| e.of_store(STORE))
+        self.database.write(move |c| claim(c, &id, resend, now)).await.map_err(|e| e.of_store(STORE))
+    }
+
+    async fn claim_parked(&self, id: &DeliveryId, probe: bool, now: Timestamp) -> Result<Claim, StoreError> {
+        let id = id.clone();
+        self.database.write(move |c| claim_parked(c, &id, probe, now)).await.map_err(|e| e.of_store(STORE))
     }
 
     async fn settle(
@@ -45,16 +58,35 @@ impl Deliveries for SqliteDeliveries {
         now: Timestamp,
     ) -> Result<Written, StoreError> {
         let id = id.clone();
+        self.database.write(move |c| settle(c, &id, attempts, outcome, now)).await.map_err(|e| e.of_store(STORE))
+    }
+
+    async fn destination(&self, name: &DestinationName) -> Result<DestinationHealth, StoreError> {
+        let name = name.clone();
+        self.database.read(move |c| destinations::health(c, &name)).await.map_err(|e| e.of_store(STORE))
+    }
+
+    async fn write_destination(&self, row: &DestinationHealth) -> Result<Written, StoreError> {
+        let row = row.clone();
+        self.database.write(move |c| destinations::write(c, &row)).await.map_err(|e| e.of_store(STORE))
+    }
+
+    async fn not_open(&self) -> Result<Vec<DestinationName>, StoreError> {
+        let query = "SELECT name FROM destinations WHERE state <> 'open' ORDER BY name";
         self.database
-            .write(move |c| match find(c, &id)? {
-                Some(mut record) if record.state == DeliveryState::Queued && record.attempts == attempts => {
-                    outcome.apply(&mut record, now);
-                    put(c, &record)
-                }
-                _ => Ok(Written::Conflict),
-            })
+            .read(|c| collect(c, query, (), |row| parsed(row, "name", |text| text.parse().ok())))
             .await
             .map_err(|e| e.of_store(STORE))
+    }
+
+    async fn thread(&self, key: &ThreadKey, now: Timestamp) -> Result<Option<Thread>, StoreError> {
+        let key = key.to_string();
+        self.database.read(move |c| thread(c, &key, now)).await.map_err(|e| e.of_store(STORE))
+    }
+
+    async fn put_thread(&self, key: &ThreadKey, thread: Option<&Thread>, expires: Timestamp) -> Result<(), StoreError> {
+        let (key, thread) = (key.to_string(), thread.cloned());
+        self.database.write(move |c| put_thread(c, &key, thread, expires)).await.map_err(|e| e.of_store(STORE))
     }
 
     async fn recent(
@@ -74,13 +106,20 @@ impl Deliveries for SqliteDeliveries {
         &self,
         destination: &DestinationName,
         state: DeliveryState,
+        after: Option<&Stuck>,
         at_most: usize,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
+    ) -> Result<Vec<Stuck>, StoreError> {
         let stuck_for = format!("{}#{destination}", state.as_str());
-        let query = "SELECT id FROM deliveries WHERE stuck_for = ?1 ORDER BY accepted_at LIMIT ?2";
+        // No id is less than the empty one, and no delivery older than the first instant of all.
+        let (at, id) = after.map_or((i64::MIN, String::new()), |stuck| (ms(stuck.accepted_at), stuck.id.to_string()));
+        let query = "SELECT id, accepted_at FROM deliveries WHERE stuck_for = ?1 AND (accepted_at, id) > (?2, ?3)
+            ORDER BY accepted_at, id LIMIT ?4";
         self.database
             .read(move |c| {
-                collect(c, query, (stuck_for, limit(at_most)), |row| parsed(row, "id", |text| text.parse().ok()))
+                collect(c, query, (stuck_for, at, id, limit(at_most)), |row| {
+                    let id = parsed(row, "id", |text| text.parse().ok())?;
+                    Ok(Stuck { id, accepted_at: instant(row, "accepted_at")? })
+                })
             })
             .await
             .map_err(|e| e.of_store(STORE))
@@ -128,72 +167,81 @@ fn recall(connection: &Connection, key: &str, now: Timestamp) -> Result<Option<M
     })
 }
 
-fn claim(connection: &Connection, id: &DeliveryId, now: Timestamp) -> Result<Claim, DbError> {
+fn claim(
+    connection: &Connection,
+    id: &DeliveryId,
+    resend: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Claim, DbError> {
     let Some(mut record) = find(connection, id)? else { return Ok(Claim::Missing) };
     match (record.state, record.next_try_at) {
         (DeliveryState::Queued, Some(at)) if at > now => Ok(Claim::Early(at)),
-        (DeliveryState::Queued, _) => {
-            record.attempts += 1;
-            execute(connection, "UPDATE deliveries SET attempts = ?2 WHERE id = ?1", (id.as_str(), record.attempts))?;
-            Ok(Claim::Taken(record))
+        (DeliveryState::Queued, _) => try_begins(connection, record),
+        (DeliveryState::Failed, _) if resend.is_some_and(|asked| record.ended_at.is_none_or(|ended| ended < asked)) => {
+            record.begin_anew();
+            try_begins(connection, record)
         }
         (state, _) => Ok(Claim::Leftover(state)),
     }
 }
 
-fn find(connection: &Connection, id: &DeliveryId) -> Result<Option<DeliveryRecord>, DbError> {
-    first(connection, "SELECT * FROM deliveries WHERE id = ?1", [id.as_str()], record)
+fn claim_parked(connection: &Connection, id: &DeliveryId, probe: bool, now: Timestamp) -> Result<Claim, DbError> {
+    let Some(record) = find(connection, id)? else { return Ok(Claim::Missing) };
+    match (record.state, record.next_try_at) {
+        (DeliveryState::Parked, Some(at)) if at > now && !probe => Ok(Claim::Early(at)),
+        (DeliveryState::Parked, _) => try_begins(connection, record),
+        (state, _) => Ok(Claim::Leftover(state)),
+    }
 }
 
-fn put(connection: &Connection, record: &DeliveryRecord) -> Result<Written, DbError> {
-    let statement = "
-        INSERT OR REPLACE INTO deliveries (
-            id, event, event_name, installation, destination, route, title, state, attempts, next_try_at,
-            last_status, last_error, accepted_at, ended_at, message, expires, stuck_for
-        ) VALUES (
-            :id, :event, :event_name, :installation, :destination, :route, :title, :state, :attempts, :next_try_at,
-            :last_status, :last_error, :accepted_at, :ended_at, :message, :expires, :stuck_for
-        )";
-    let params = named_params! {
-        ":id": record.id.as_str(),
-        ":event": record.event.as_str(),
-        ":event_name": record.event_name,
-        ":installation": record.installation.to_string(),
-        ":destination": record.destination.as_str(),
-        ":route": record.route,
-        ":title": record.title,
-        ":state": record.state.as_str(),
-        ":attempts": record.attempts,
-        ":next_try_at": record.next_try_at.map(ms),
-        ":last_status": record.last_status,
-        ":last_error": record.last_error,
-        ":accepted_at": ms(record.accepted_at),
-        ":ended_at": record.ended_at.map(ms),
-        ":message": record.message,
-        ":expires": ms(record.expires),
-        ":stuck_for": record.stuck_for(),
-    };
-    execute(connection, statement, params)?;
+fn try_begins(connection: &Connection, mut record: DeliveryRecord) -> Result<Claim, DbError> {
+    record.attempts = record.attempts.saturating_add(1);
+    put(connection, &record)?;
+    Ok(Claim::Taken(record))
+}
+
+/// The record and the count at its destination change together: each write is one transaction.
+fn settle(
+    connection: &Connection,
+    id: &DeliveryId,
+    attempts: u32,
+    outcome: Outcome,
+    now: Timestamp,
+) -> Result<Written, DbError> {
+    let Some(mut record) = find(connection, id)? else { return Ok(Written::Conflict) };
+    let before = record.state;
+    if !matches!(before, DeliveryState::Queued | DeliveryState::Parked) || record.attempts != attempts {
+        return Ok(Written::Conflict);
+    }
+    outcome.apply(&mut record, now);
+    match (before == DeliveryState::Parked, record.state == DeliveryState::Parked) {
+        (false, true) => {
+            if destinations::health(connection, &record.destination)?.state == Circuit::Open {
+                return Ok(Written::Conflict);
+            }
+            destinations::count_parked(connection, &record.destination, 1)?;
+        }
+        (true, false) => destinations::count_parked(connection, &record.destination, -1)?,
+        _ => {}
+    }
+    put(connection, &record)?;
     Ok(Written::Done)
 }
 
-fn record(row: &Row<'_>) -> Result<DeliveryRecord, DbError> {
-    Ok(DeliveryRecord {
-        id: parsed(row, "id", |text| text.parse().ok())?,
-        event: parsed(row, "event", |text| text.parse().ok())?,
-        event_name: row.get("event_name")?,
-        installation: parsed(row, "installation", |text| text.parse().ok())?,
-        destination: parsed(row, "destination", |text| text.parse().ok())?,
-        route: row.get("route")?,
-        title: row.get("title")?,
-        state: parsed(row, "state", DeliveryState::from_word)?,
-        attempts: row.get("attempts")?,
-        next_try_at: instant_or_none(row, "next_try_at")?,
-        last_status: row.get("last_status")?,
-        last_error: row.get("last_error")?,
-        accepted_at: instant(row, "accepted_at")?,
-        ended_at: instant_or_none(row, "ended_at")?,
-        message: row.get("message")?,
-        expires: instant(row, "expires")?,
-    })
+fn thread(connection: &Connection, key: &str, now: Timestamp) -> Result<Option<Thread>, DbError> {
+    let query = "SELECT words FROM threads WHERE key = ?1 AND expires > ?2";
+    first(connection, query, (key, ms(now)), |row| parsed(row, "words", |words| serde_json::from_str(words).ok()))
+}
+
+fn put_thread(connection: &Connection, key: &str, thread: Option<Thread>, expires: Timestamp) -> Result<(), DbError> {
+    match thread {
+        None => execute(connection, "DELETE FROM threads WHERE key = ?1", [key])?,
+        Some(thread) => {
+            // A map of texts always has a JSON form.
+            let words = serde_json::to_string(&thread).expect("a map of texts has a JSON form");
+            let statement = "INSERT OR REPLACE INTO threads (key, words, expires) VALUES (?1, ?2, ?3)";
+            execute(connection, statement, (key, words, ms(expires)))?
+        }
+    };
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! All ports together.
 
-use shared::ports::{Chance, Clock, Outgoing, Platform, Secrets};
+use shared::ports::{Chance, Clock, NoBus, Outgoing, Platform, Secrets};
 
 use crate::{SqliteDeliveries, SqliteInstallations, SqliteQueue, SqliteSettings, Store};
 
@@ -22,6 +22,7 @@ impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for Embedded
     type Clock = C;
     type Chance = H;
     type Outgoing = O;
+    type Bus = NoBus;
 
     fn installations(&self) -> &Self::Installations {
         self.store.installations()
@@ -57,5 +58,9 @@ impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for Embedded
 
     fn outgoing(&self) -> &Self::Outgoing {
         &self.outgoing
+    }
+
+    fn bus(&self) -> &Self::Bus {
+        &NoBus
     }
 }

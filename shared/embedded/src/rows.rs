@@ -33,6 +33,17 @@ pub(crate) fn parsed<T>(
     parse(&text).ok_or_else(|| DbError::Corrupt(format!("{column} is not what it should be")))
 }
 
+/// As [`parsed`]; `None` if it is NULL.
+pub(crate) fn parsed_or_none<T>(
+    row: &Row<'_>,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, DbError> {
+    let text: Option<String> = row.get(column)?;
+    let Some(text) = text else { return Ok(None) };
+    parse(&text).map(Some).ok_or_else(|| DbError::Corrupt(format!("{column} is not what it should be")))
+}
+
 /// All rows of a query, each read by `read`.
 pub(crate) fn collect<T>(
     connection: &rusqlite::Connection,

@@ -4,7 +4,9 @@
 use rusqlite::Connection;
 
 /// Each brings the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[FIRST, PARKING];
+
+const FIRST: &str = "
 CREATE TABLE installations (
     id TEXT PRIMARY KEY,
     status TEXT NOT NULL,
@@ -99,7 +101,74 @@ CREATE TABLE dead_letters (
     receive_count INTEGER NOT NULL,
     died_at INTEGER NOT NULL
 ) STRICT;
-"];
+";
+
+/// Deliveries get their group, what they left behind and a home while their destination is away; destinations and
+/// threads get tables. `SQLite` cannot make a column nullable, so the table is made anew. The group of a delivery that is
+/// still queued stands on its message; the others are sent again alone, each in a group of its own.
+const PARKING: &str = "
+CREATE TABLE deliveries_2 (
+    id TEXT PRIMARY KEY,
+    event TEXT NOT NULL,
+    event_name TEXT NOT NULL,
+    installation TEXT,
+    destination TEXT NOT NULL,
+    route TEXT NOT NULL,
+    grouped_by TEXT NOT NULL,
+    title TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_try_at INTEGER,
+    last_status INTEGER,
+    last_error TEXT,
+    last_answer TEXT,
+    warning TEXT,
+    accepted_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    message TEXT,
+    expires INTEGER NOT NULL,
+    stuck_for TEXT
+) STRICT;
+CREATE INDEX of_this_migration ON messages (deduplication);
+INSERT INTO deliveries_2 (
+    id, event, event_name, installation, destination, route, grouped_by, title, state, attempts, next_try_at,
+    last_status, last_error, accepted_at, ended_at, message, expires, stuck_for
+) SELECT
+    id, event, event_name, installation, destination, route,
+    coalesce(
+        (SELECT grouped_by FROM messages WHERE queue = 'deliveries' AND deduplication = deliveries.id),
+        destination || ':' || substr(id, 1, 32)
+    ),
+    title, state, attempts, next_try_at, last_status, last_error, accepted_at, ended_at, message, expires, stuck_for
+FROM deliveries;
+DROP INDEX of_this_migration;
+DROP TABLE deliveries;
+ALTER TABLE deliveries_2 RENAME TO deliveries;
+CREATE INDEX deliveries_log ON deliveries (accepted_at);
+CREATE INDEX deliveries_stuck ON deliveries (stuck_for, accepted_at, id) WHERE stuck_for IS NOT NULL;
+-- A parked one is kept however long it waits.
+CREATE INDEX deliveries_expires ON deliveries (expires) WHERE state <> 'parked';
+
+CREATE TABLE destinations (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    failures INTEGER NOT NULL,
+    probe_at INTEGER,
+    lease_until INTEGER,
+    since INTEGER,
+    reason TEXT,
+    parked INTEGER NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
+CREATE INDEX destinations_not_open ON destinations (name) WHERE state <> 'open';
+
+CREATE TABLE threads (
+    key TEXT PRIMARY KEY,
+    words TEXT NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX threads_expires ON threads (expires);
+";
 
 /// A file's version that this program does not know: a newer one wrote it.
 pub(crate) struct Newer {

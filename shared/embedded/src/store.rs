@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use shared::ports::{Clock, StoreError};
 use tokio::sync::watch;
 
-use crate::database::Database;
+use crate::database::{Database, DbError};
 use crate::queue::DEDUPLICATION_WINDOW;
 use crate::rows::{execute, ms};
 use crate::schema::{self, Newer};
@@ -124,12 +124,7 @@ impl<C: Clock + Clone> Store<C> {
             .write(|c| {
                 Ok(TakenOver {
                     hidden_messages: execute(c, "UPDATE messages SET hidden_until = 0 WHERE hidden_until > 0", ())?,
-                    leases: execute(
-                        c,
-                        "UPDATE installations SET lease_until = NULL, version = version + 1
-                         WHERE lease_until IS NOT NULL",
-                        (),
-                    )?,
+                    leases: free_leases(c, "installations")? + free_leases(c, "destinations")?,
                     dead_letters: queue::exhume(c)?,
                 })
             })
@@ -148,7 +143,12 @@ impl<C: Clock + Clone> Store<C> {
                 (SELECT rowid FROM installations WHERE expires <= ?1 LIMIT ?2)",
                 now,
             ),
-            ("DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE expires <= ?1 LIMIT ?2)", now),
+            (
+                "DELETE FROM deliveries WHERE rowid IN
+                (SELECT rowid FROM deliveries WHERE expires <= ?1 AND state <> 'parked' LIMIT ?2)",
+                now,
+            ),
+            ("DELETE FROM threads WHERE key IN (SELECT key FROM threads WHERE expires <= ?1 LIMIT ?2)", now),
             ("DELETE FROM marks WHERE key IN (SELECT key FROM marks WHERE expires <= ?1 LIMIT ?2)", now),
             (
                 "DELETE FROM deduplication WHERE (queue, id) IN
@@ -170,4 +170,11 @@ impl<C: Clock + Clone> Store<C> {
         }
         Ok(swept)
     }
+}
+
+/// Whoever held a lease finds the version changed.
+fn free_leases(connection: &Connection, table: &str) -> Result<usize, DbError> {
+    let statement =
+        format!("UPDATE {table} SET lease_until = NULL, version = version + 1 WHERE lease_until IS NOT NULL");
+    execute(connection, &statement, ())
 }

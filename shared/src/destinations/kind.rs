@@ -104,9 +104,15 @@ pub enum Takes {
     Text,
     OneOf(&'static [&'static str]),
     /// A whole number, both ends included.
-    Number { min: i64, max: i64 },
+    Number {
+        min: i64,
+        max: i64,
+    },
     /// Such a number, or a table of level = number.
-    NumberByLevel { min: i64, max: i64 },
+    NumberByLevel {
+        min: i64,
+        max: i64,
+    },
 }
 
 /// What a destination is told of.

@@ -54,7 +54,9 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
 fn judge(answer: &http::Response<Bytes>, now: Timestamp) -> Result<Learned, DeliveryError> {
     if answer.status() == http::StatusCode::TOO_MANY_REQUESTS {
         let reset = answer.headers().get("x-limit-app-reset").and_then(|value| value.to_str().ok()?.parse().ok());
-        return Err(DeliveryError::QuotaUsedUp { until: reset.and_then(|seconds| Timestamp::from_second(seconds).ok()) });
+        return Err(DeliveryError::QuotaUsedUp {
+            until: reset.and_then(|seconds| Timestamp::from_second(seconds).ok()),
+        });
     }
     judge_by_status(answer, now, || reason(answer.body()))
 }
@@ -77,7 +79,10 @@ mod tests {
     use std::fmt::Write;
 
     use super::*;
-    use crate::destinations::kind::Next;
+    use crate::destinations::error::Next;
+    use crate::destinations::kind::Call;
+    use crate::ids::{DeliveryId, EventId};
+    use crate::message::Message;
     use crate::normalized::Normalized;
     use crate::payload;
     use crate::routing::Routes;
@@ -91,8 +96,17 @@ mod tests {
     }
 
     fn form(event: &Normalized) -> Vec<(String, String)> {
-        let notification = Notification { event, sentry_base_url: "https://sentry.example" };
-        let Action::Call(request) = render(&settings(), &notification).unwrap() else { panic!("pushover calls") };
+        let notification = Notification {
+            delivery: &DeliveryId::of(&EventId::of_signature("s"), Timestamp::UNIX_EPOCH, &"p".parse().unwrap()),
+            event,
+            message: &Message::of(event, "https://sentry.example"),
+            thread: None,
+            original: None,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let Action::Calls(calls) = render(&settings(), &notification).unwrap() else { panic!("pushover calls") };
+        let [Call { request, .. }] = calls.as_slice() else { panic!("one call") };
         assert_eq!(request.uri(), "https://api.pushover.net/1/messages.json");
         serde_urlencoded::from_bytes(request.body()).unwrap()
     }
@@ -146,6 +160,7 @@ mod tests {
         };
         let retry = Next::Retry { not_before: None };
         let later = Next::Retry { not_before: Timestamp::from_second(1_700_000_060).ok() };
+        let reset = Next::Pause { until: Timestamp::from_second(1_700_006_400).ok() };
         let cases = [
             ("sent", answer(200, &[], r#"{"status":1}"#), None),
             (
@@ -157,12 +172,12 @@ mod tests {
             (
                 "quota",
                 answer(429, &[("x-limit-app-reset", "1700006400")], ""),
-                Some((Next::GiveUp, "quota used up until 2023-11-15T00:00:00Z")),
+                Some((reset, "quota used up until 2023-11-15T00:00:00Z")),
             ),
             (
                 "quota without a reset",
                 answer(429, &[], ""),
-                Some((Next::GiveUp, "quota used up until the first of next month")),
+                Some((Next::Pause { until: None }, "quota used up until the first of next month")),
             ),
             ("their trouble", answer(502, &[], ""), Some((retry, "failed with 502"))),
             (

@@ -62,9 +62,13 @@ impl Settings {
     pub fn address(&self, key: &'static str) -> Result<Uri, DeliveryError> {
         let bad = |problem| DeliveryError::BadValue { key, problem };
         let text = self.required(key)?.trim();
-        let uri: Uri = text.parse().map_err(|_| bad("is no address"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        // Without a scheme most texts are no address at all: what is missing is told first.
+        if !text.starts_with("https://") && !text.starts_with("http://") {
             return Err(bad("is no address that begins with https://"));
+        }
+        let uri: Uri = text.parse().map_err(|_| bad("is no address"))?;
+        if uri.host().is_none_or(str::is_empty) {
+            return Err(bad("is no address"));
         }
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(bad("holds a user name, which an address must not"));
@@ -94,7 +98,9 @@ mod tests {
             (None, "discord.com/api", Err("its `url` is no address that begins with https://")),
             (None, "ftp://h.example/x", Err("its `url` is no address that begins with https://")),
             (None, "https://a:b@h.example/", Err("its `url` holds a user name, which an address must not")),
-            (None, "not an address", Err("its `url` is no address")),
+            (None, "not an address", Err("its `url` is no address that begins with https://")),
+            (None, "https://not an address", Err("its `url` is no address")),
+            (None, "https:///x", Err("its `url` is no address")),
         ];
         for (base_url, url, expected) in cases {
             let found = settings(base_url, url).address("url").map(|uri| uri.to_string()).map_err(|e| e.to_string());

@@ -98,10 +98,22 @@ pub enum Claim {
 /// How a try ended, or that there was none because the destination is not open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    Sent { status: Option<u16>, warning: Option<String> },
-    Accepted { status: Option<u16>, warning: Option<String> },
-    Retry { at: Timestamp, failure: Failure },
-    Failed { failure: Failure, message: Option<String> },
+    Sent {
+        status: Option<u16>,
+        warning: Option<String>,
+    },
+    Accepted {
+        status: Option<u16>,
+        warning: Option<String>,
+    },
+    Retry {
+        at: Timestamp,
+        failure: Failure,
+    },
+    Failed {
+        failure: Failure,
+        message: Option<String>,
+    },
     /// Put aside until its destination is open again, or put back there.
     Parked(Parking),
 }
@@ -267,6 +279,12 @@ pub struct ThreadKey {
     pub issue: String,
 }
 
+impl std::fmt::Display for ThreadKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "thread#{}#{}#{}", self.owner, self.installation, self.issue)
+    }
+}
+
 /// What was accepted before under a key (`seen#{event}`, `last#{installation}#{issue}`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
@@ -312,10 +330,8 @@ pub trait Deliveries: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Written, StoreError>> + Send;
 
     /// A consistent read; one that nobody has heard of is open.
-    fn destination(
-        &self,
-        name: &DestinationName,
-    ) -> impl Future<Output = Result<DestinationHealth, StoreError>> + Send;
+    fn destination(&self, name: &DestinationName)
+    -> impl Future<Output = Result<DestinationHealth, StoreError>> + Send;
 
     /// Stores `row` with `version + 1`, if the stored version is still `row.version`; all but `parked`. `open` needs
     /// besides that nothing is parked any more. `Conflict` changes nothing.

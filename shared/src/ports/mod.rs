@@ -15,8 +15,8 @@ mod settings;
 pub use bus::{BusError, BusEvent, EventBus, NoBus};
 pub use clock::{Chance, Clock, SystemChance, SystemClock};
 pub use deliveries::{
-    Circuit, Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Failure, Mark, Outcome, Parking, Stuck,
-    ThreadKey,
+    Circuit, Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Failure, Mark, Outcome, Parking,
+    Stuck, ThreadKey,
 };
 pub use installations::{Installation, Installations, Sealed, Status};
 pub use outgoing::{CallError, Outgoing, Policy};

@@ -23,7 +23,8 @@ impl Routes {
     }
 
     pub(super) fn compile_with(text: &str, kinds: &'static [&'static Kind]) -> Result<Self, Vec<Mistake>> {
-        let secret_keys = kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
+        let secret_keys =
+            kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
         let source = Source::new(text, secret_keys.collect());
         let document = Document::parse(text).map_err(|error| syntax::mistakes(text, &error, &source))?;
         let mut compiler = Compiler { source, kinds, mistakes: Vec::new() };

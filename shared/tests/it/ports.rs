@@ -14,11 +14,13 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
 use secrecy::SecretString;
+use shared::destinations::kind::Thread;
 use shared::ids::{DeliveryId, DestinationName, InstallationId};
 use shared::ports::{
-    CallError, Chance, Claim, Clock, Consume, Deliveries, DeliveryRecord, DeliveryState, Installation, Installations,
-    Mark, Message, Outcome, Outgoing, Platform, Policy, Queue, QueueError, Received, Secret, SecretVersion, Secrets,
-    SecretsError, Settings, Stage, StoreError, StoredRoutes, Written,
+    BusError, BusEvent, CallError, Chance, Claim, Clock, Consume, Deliveries, DeliveryRecord, DeliveryState,
+    DestinationHealth, EventBus, Installation, Installations, Mark, Message, Outcome, Outgoing, Platform, Policy,
+    Queue, QueueError, Received, Secret, SecretVersion, Secrets, SecretsError, Settings, Stage, StoreError,
+    StoredRoutes, Stuck, ThreadKey, Written,
 };
 use shared_embedded::{SqliteDeliveries, SqliteInstallations, SqliteQueue, SqliteSettings};
 use simulator::Simulator;
@@ -94,11 +96,29 @@ impl Deliveries for Steady<SqliteDeliveries> {
     async fn read(&self, id: &DeliveryId) -> Result<Option<DeliveryRecord>, StoreError> {
         held(self.0.read(id)).await
     }
-    async fn claim(&self, id: &DeliveryId, now: Timestamp) -> Result<Claim, StoreError> {
-        held(self.0.claim(id, now)).await
+    async fn claim(&self, id: &DeliveryId, resend: Option<Timestamp>, now: Timestamp) -> Result<Claim, StoreError> {
+        held(self.0.claim(id, resend, now)).await
+    }
+    async fn claim_parked(&self, id: &DeliveryId, probe: bool, now: Timestamp) -> Result<Claim, StoreError> {
+        held(self.0.claim_parked(id, probe, now)).await
     }
     async fn settle(&self, id: &DeliveryId, tries: u32, end: Outcome, now: Timestamp) -> Result<Written, StoreError> {
         held(self.0.settle(id, tries, end, now)).await
+    }
+    async fn destination(&self, name: &DestinationName) -> Result<DestinationHealth, StoreError> {
+        held(self.0.destination(name)).await
+    }
+    async fn write_destination(&self, row: &DestinationHealth) -> Result<Written, StoreError> {
+        held(self.0.write_destination(row)).await
+    }
+    async fn not_open(&self) -> Result<Vec<DestinationName>, StoreError> {
+        held(self.0.not_open()).await
+    }
+    async fn thread(&self, key: &ThreadKey, now: Timestamp) -> Result<Option<Thread>, StoreError> {
+        held(self.0.thread(key, now)).await
+    }
+    async fn put_thread(&self, key: &ThreadKey, what: Option<&Thread>, until: Timestamp) -> Result<(), StoreError> {
+        held(self.0.put_thread(key, what, until)).await
     }
     async fn recent(&self, since: Timestamp, now: Timestamp, max: usize) -> Result<Vec<DeliveryRecord>, StoreError> {
         held(self.0.recent(since, now, max)).await
@@ -107,9 +127,10 @@ impl Deliveries for Steady<SqliteDeliveries> {
         &self,
         destination: &DestinationName,
         state: DeliveryState,
+        after: Option<&Stuck>,
         limit: usize,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
-        held(self.0.stuck(destination, state, limit)).await
+    ) -> Result<Vec<Stuck>, StoreError> {
+        held(self.0.stuck(destination, state, after, limit)).await
     }
     async fn recall(&self, key: &str, now: Timestamp) -> Result<Option<Mark>, StoreError> {
         held(self.0.recall(key, now)).await
@@ -305,6 +326,17 @@ impl Outgoing for Wires {
     }
 }
 
+/// Keeps what is put on any bus.
+#[derive(Clone, Default)]
+pub(crate) struct Buses(pub(crate) Arc<Mutex<Vec<BusEvent>>>);
+
+impl EventBus for Buses {
+    async fn put(&self, event: BusEvent) -> Result<(), BusError> {
+        self.0.lock().unwrap().push(event);
+        Ok(())
+    }
+}
+
 /// All ports of a world.
 pub(crate) struct Ports {
     pub(crate) installations: Steady<SqliteInstallations>,
@@ -316,6 +348,7 @@ pub(crate) struct Ports {
     pub(crate) clock: VirtualClock,
     pub(crate) chance: Counted,
     pub(crate) outgoing: Wires,
+    pub(crate) buses: Buses,
 }
 
 impl Platform for Ports {
@@ -327,6 +360,7 @@ impl Platform for Ports {
     type Clock = VirtualClock;
     type Chance = Counted;
     type Outgoing = Wires;
+    type Bus = Buses;
 
     fn installations(&self) -> &Self::Installations {
         &self.installations
@@ -354,5 +388,8 @@ impl Platform for Ports {
     }
     fn outgoing(&self) -> &Self::Outgoing {
         &self.outgoing
+    }
+    fn bus(&self) -> &Self::Bus {
+        &self.buses
     }
 }

@@ -27,7 +27,7 @@ use simulator::{
     SendFailure, Simulator, Version,
 };
 
-use crate::ports::{Counted, FaultyQueue, FaultySettings, Ports, Steady, Vault, VirtualClock, Wires};
+use crate::ports::{Buses, Counted, FaultyQueue, FaultySettings, Ports, Steady, Vault, VirtualClock, Wires};
 
 /// As the functions have it on AWS.
 const VISIBILITY: Duration = Duration::from_mins(3);
@@ -108,6 +108,7 @@ impl World {
             clock,
             chance: Counted::default(),
             outgoing: Wires { sentry: sentry.clone(), cut: Arc::default() },
+            buses: Buses::default(),
         });
         let base_url = BaseUrl::parse("http://sentry.test").unwrap();
         let webhook = Arc::new(Webhook {

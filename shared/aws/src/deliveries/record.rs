@@ -2,25 +2,27 @@
 
 use jiff::{civil::Date, tz::Offset};
 use shared::ids::{DeliveryId, DestinationName};
-use shared::ports::{DeliveryRecord, DeliveryState, StoreError};
+use shared::ports::{DeliveryRecord, DeliveryState, StoreError, Stuck};
 
 use super::STORE;
 use crate::row::{Item, ItemBuilder, MAX_COMPRESSED_BYTES, Reader, bytes, compress, expiry, millis, number, text};
 
-/// What the index `log` must bring besides its keys: all of a record but the message, which is large and which no list
-/// shows.
-pub const LOG_ATTRIBUTES: [&str; 15] = [
+/// What the index `log` must bring besides its keys: all of a record but the message and the last answer, which are large
+/// and which no list shows.
+pub const LOG_ATTRIBUTES: [&str; 17] = [
     "event",
     "event_name",
     "installation",
     "destination",
     "route",
+    "group",
     "title",
     "state",
     "attempts",
     "next_try_at",
     "last_status",
     "last_error",
+    "warning",
     "accepted_at",
     "ended_at",
     "expires",
@@ -48,6 +50,21 @@ pub(super) fn stuck_for(destination: &DestinationName, state: DeliveryState) -> 
     matches!(state, DeliveryState::Failed | DeliveryState::Parked).then(|| format!("{}#{destination}", state.as_str()))
 }
 
+/// As the index `stuck` has it.
+pub(super) fn stuck(item: &Item) -> Result<Stuck, StoreError> {
+    let row = Reader { store: STORE, item };
+    Ok(Stuck { id: id(item)?, accepted_at: row.need("accepted_at", row.instant("accepted_at")?)? })
+}
+
+/// The key of the index `stuck`, from which a query goes on.
+pub(super) fn stuck_key(stuck_for: &str, stuck: &Stuck) -> Item {
+    ItemBuilder::default()
+        .set("key", text(key(&stuck.id)))
+        .set("stuck_for", text(stuck_for))
+        .set("accepted_at", millis(stuck.accepted_at))
+        .build()
+}
+
 /// By the id's first hex digit, which is as good as chance and always the same for one delivery.
 fn shard(id: &DeliveryId) -> u8 {
     id.as_str().chars().next().and_then(|digit| digit.to_digit(16)).and_then(|n| u8::try_from(n).ok()).unwrap_or(0)
@@ -73,15 +90,18 @@ pub(super) fn item(record: &DeliveryRecord) -> Item {
         .set("key", text(key(&record.id)))
         .set("event", text(record.event.as_str()))
         .set("event_name", text(&record.event_name))
-        .set("installation", text(record.installation.to_string()))
+        .set_some("installation", record.installation, |id| text(id.to_string()))
         .set("destination", text(record.destination.as_str()))
         .set("route", text(&record.route))
+        .set("group", text(&record.group))
         .set("title", text(&record.title))
         .set("state", text(record.state.as_str()))
         .set("attempts", number(record.attempts))
         .set_some("next_try_at", record.next_try_at, millis)
         .set_some("last_status", record.last_status, number)
         .set_some("last_error", last_error, text)
+        .set_some("last_answer", record.last_answer.as_deref(), text)
+        .set_some("warning", record.warning.as_deref(), text)
         .set("accepted_at", millis(record.accepted_at))
         .set_some("ended_at", record.ended_at, millis)
         .set_some("message", message, bytes)
@@ -98,15 +118,18 @@ pub(super) fn delivery(item: &Item) -> Result<DeliveryRecord, StoreError> {
         id: id(item)?,
         event: row.need("event", row.word("event", |id| id.parse().ok())?)?,
         event_name: row.need("event_name", row.text("event_name")?)?.to_owned(),
-        installation: row.need("installation", row.word("installation", |id| id.parse().ok())?)?,
+        installation: row.word("installation", |id| id.parse().ok())?,
         destination: row.need("destination", row.word("destination", |name| name.parse().ok())?)?,
         route: row.need("route", row.text("route")?)?.to_owned(),
+        group: row.need("group", row.text("group")?)?.to_owned(),
         title: row.need("title", row.text("title")?)?.to_owned(),
         state: row.need("state", row.word("state", DeliveryState::from_word)?)?,
         attempts: row.need("attempts", row.number("attempts")?)?,
         next_try_at: row.instant("next_try_at")?,
         last_status: row.number("last_status")?,
         last_error: row.text("last_error")?.map(str::to_owned),
+        last_answer: row.text("last_answer")?.map(str::to_owned),
+        warning: row.text("warning")?.map(str::to_owned),
         accepted_at: row.need("accepted_at", row.instant("accepted_at")?)?,
         ended_at: row.instant("ended_at")?,
         message: row.compressed("message")?,
@@ -138,15 +161,18 @@ mod tests {
             id: DeliveryId::of(&event, accepted_at, &destination),
             event,
             event_name: "issue.created".into(),
-            installation: "a8e5d37a-696c-4c54-adb5-b3f28d64c7de".parse().expect("a UUID"),
+            installation: "a8e5d37a-696c-4c54-adb5-b3f28d64c7de".parse().ok(),
             destination,
             route: "backend-issues".into(),
+            group: "phones:00".into(),
             title: String::new(),
             state,
             attempts: 4,
             next_try_at: Some(ms(1_795_550_000_001)),
             last_status: Some(503),
             last_error: Some("failed with 503".into()),
+            last_answer: Some("busy".into()),
+            warning: Some("its template failed".into()),
             accepted_at,
             ended_at: Some(ms(1_795_550_000_002)),
             message: Some("{\"v\":1,\"title\":\"grüße\"}".into()),
@@ -162,6 +188,9 @@ mod tests {
             next_try_at: None,
             last_status: None,
             last_error: None,
+            last_answer: None,
+            warning: None,
+            installation: None,
             ended_at: None,
             message: None,
             ..full.clone()
@@ -228,6 +257,6 @@ mod tests {
         let full = record(DeliveryState::Failed);
         let mut shown = item(&full);
         shown.retain(|name, _| name == "key" || LOG_ATTRIBUTES.contains(&name.as_str()));
-        assert_eq!(delivery(&shown).expect("complete"), DeliveryRecord { message: None, ..full });
+        assert_eq!(delivery(&shown).expect("complete"), DeliveryRecord { message: None, last_answer: None, ..full });
     }
 }
