@@ -4,12 +4,15 @@ mod config;
 mod deliver;
 mod events;
 mod faults;
+mod mattermost;
 mod ordered;
 mod pushover;
 mod record;
 mod server;
 mod signing;
 mod simulator;
+mod slack;
+mod stand_in;
 mod state;
 #[cfg(test)]
 mod testing;
@@ -21,7 +24,9 @@ pub use events::{
     Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown,
 };
 pub use faults::{Endpoint, Fault, Faults};
+pub use mattermost::{Mattermost, MattermostPost};
 pub use pushover::PushoverMessage;
 pub use record::{Direction, Exchange};
 pub use simulator::{Simulator, TokenPair};
+pub use slack::{Slack, SlackCall, SlackMessage, SlackThread};
 pub use webhooks::{Attempt, Delivery, NotSent};

@@ -1,0 +1,53 @@
+//! What the stand-ins for destinations have in common: a clock, a way to wait, faults in a row.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::response::Response;
+use jiff::Timestamp;
+
+use crate::config::{Clock, Sleep};
+use crate::faults::{Disturbed, Fault};
+use crate::server::disturbed;
+use crate::simulator::locked;
+
+pub(crate) struct StandIn {
+    clock: Clock,
+    sleep: Sleep,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl StandIn {
+    pub(crate) fn new(clock: Clock, sleep: Sleep) -> Self {
+        Self { clock, sleep, faults: Mutex::default() }
+    }
+
+    /// On the computer's own time.
+    pub(crate) fn in_real_time() -> Self {
+        Self::new(Arc::new(Timestamp::now), Arc::new(|wait| Box::pin(tokio::time::sleep(wait))))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(crate) fn fail_next(&self, times: usize, fault: &Fault) {
+        locked(&self.faults).extend(std::iter::repeat_n(fault.clone(), times));
+    }
+
+    /// `carry_out`, disturbed by the fault whose turn it is.
+    pub(crate) async fn answered(&self, carry_out: impl FnOnce() -> Response) -> Response {
+        let fault = locked(&self.faults).pop_front();
+        let Some(Fault { delay, answer }) = fault else { return carry_out() };
+        (self.sleep)(delay).await;
+        let at = self.now();
+        match answer {
+            Disturbed::No => carry_out(),
+            Disturbed::Refused { .. } => disturbed(&answer, at, "x-ratelimit-reset"),
+            Disturbed::Replaced { .. } | Disturbed::Cut => {
+                carry_out();
+                disturbed(&answer, at, "x-ratelimit-reset")
+            }
+        }
+    }
+}
