@@ -33,8 +33,10 @@ const DEVICE_LIMIT_CHARS: usize = 25;
 const RETRY_LEAST_S: u32 = 30;
 const EXPIRE_LIMIT_S: u32 = 10_800;
 
+const BAD_TOKEN: &str = "application token is invalid, see https://pushover.net/api";
+
 /// A message as it was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushoverMessage {
     pub received_at: Timestamp,
     /// Key of the application.
@@ -47,10 +49,31 @@ pub struct PushoverMessage {
     pub url_title: Option<String>,
     /// −2 to 2; 0 where none was given.
     pub priority: i8,
+    pub device: Option<String>,
     pub sound: Option<String>,
+    /// Seconds since 1970 that are shown instead of `received_at`.
+    pub timestamp: Option<i64>,
+    /// Of an emergency: seconds from ring to ring, and until it ends by itself.
+    pub retry: Option<u32>,
+    pub expire: Option<u32>,
+    /// With commas; each cancels it.
     pub tags: Option<String>,
     /// Of an emergency: what cancels it.
     pub receipt: Option<String>,
+    /// When an emergency was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+}
+
+impl PushoverMessage {
+    /// Whether it is an emergency that nobody has cancelled and that has not expired at `now`.
+    pub fn rings_at(&self, now: Timestamp) -> bool {
+        let ends = self.received_at + std::time::Duration::from_secs(self.expire.unwrap_or_default().into());
+        self.receipt.is_some() && self.cancelled_at.is_none() && now < ends
+    }
+
+    fn has_tag(&self, tag: &str) -> bool {
+        self.tags.as_deref().is_some_and(|tags| tags.split(',').any(|own| own.trim() == tag))
+    }
 }
 
 pub(crate) struct Pushover {
@@ -86,17 +109,46 @@ async fn answered(simulator: &Simulator, call: &Call) -> Response {
         Some(right) if fault == Disturbed::No => right,
         _ => disturbed(&fault, at, "X-Limit-App-Reset"),
     };
-    record(simulator, call, at, Direction::ToPushover, "message".to_owned(), &fault, &response);
+    let subject = if call.path.starts_with("/1/receipts/") { "cancel" } else { "message" };
+    record(simulator, call, at, Direction::ToPushover, subject.to_owned(), &fault, &response);
     response
 }
 
 fn take(simulator: &Simulator, call: &Call) -> Response {
-    if call.path != "/1/messages.json" {
-        return refusal(404, &[("", "not found")]);
-    }
     if call.method != Method::POST {
         return refusal(405, &[("", "method not allowed")]);
     }
+    let path = call.path.strip_suffix(".json").unwrap_or_default();
+    match *path.split('/').skip(1).collect::<Vec<_>>() {
+        ["1", "messages"] => take_message(simulator, call),
+        ["1", "receipts", "cancel_by_tag", tag] => cancel(simulator, call, |message| message.has_tag(tag)),
+        ["1", "receipts", receipt, "cancel"] => {
+            cancel(simulator, call, |message| message.receipt.as_deref() == Some(receipt))
+        }
+        _ => refusal(404, &[("", "not found")]),
+    }
+}
+
+/// Cancels the application's emergencies of a kind; `canceled` says how many still rang.
+fn cancel(simulator: &Simulator, call: &Call, of_kind: impl Fn(&PushoverMessage) -> bool) -> Response {
+    let fields = match Fields::read(call) {
+        Ok(fields) => fields,
+        Err(text) => return refusal(400, &[("", text)]),
+    };
+    if !is_key(&fields.token) {
+        return refusal(400, &[("token", BAD_TOKEN)]);
+    }
+    let now = simulator.now();
+    let mut pushover = locked(&simulator.0.pushover);
+    let ringing = pushover.messages.iter_mut();
+    let ringing = ringing.filter(|message| message.token == fields.token && message.rings_at(now) && of_kind(message));
+    let canceled = ringing.map(|message| message.cancelled_at = Some(now)).count();
+    let canceled = u64::try_from(canceled).unwrap_or(u64::MAX);
+    let answer = Json::from([("status", 1.into()), ("canceled", canceled.into()), ("request", random_uuid().into())]);
+    Answer::json(200, &answer).into_response()
+}
+
+fn take_message(simulator: &Simulator, call: &Call) -> Response {
     let fields = match Fields::read(call) {
         Ok(fields) => fields,
         Err(text) => return refusal(400, &[("", text)]),
@@ -131,9 +183,14 @@ fn take(simulator: &Simulator, call: &Call) -> Response {
         url: fields.url,
         url_title: fields.url_title,
         priority: fields.priority,
+        device: fields.device,
         sound: fields.sound,
+        timestamp: fields.timestamp,
+        retry: fields.retry,
+        expire: fields.expire,
         tags: fields.tags,
         receipt,
+        cancelled_at: None,
     });
     with_limits(Answer::json(200, &answer).into_response(), pushover.remaining, now)
 }
@@ -159,6 +216,7 @@ struct Fields {
     expire: Option<u32>,
     sound: Option<String>,
     device: Option<String>,
+    timestamp: Option<i64>,
     tags: Option<String>,
     html: Option<String>,
     monospace: Option<String>,
@@ -197,7 +255,7 @@ impl Fields {
             })
         };
 
-        check(is_key(&self.token), "token", "application token is invalid, see https://pushover.net/api");
+        check(is_key(&self.token), "token", BAD_TOKEN);
         check(
             users.len() <= USERS_LIMIT && users.iter().all(|user| is_key(user)),
             "user",
@@ -275,7 +333,11 @@ mod tests {
     const USER: &str = "uQiRzpo4DXghDmr9QzzfQu27cmVRsG";
 
     async fn post(simulator: &Simulator, form: &str) -> (u16, http::HeaderMap, Value) {
-        let request = http::Request::post("/1/messages.json")
+        post_to(simulator, "/1/messages.json", form).await
+    }
+
+    async fn post_to(simulator: &Simulator, path: &str, form: &str) -> (u16, http::HeaderMap, Value) {
+        let request = http::Request::post(path)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(Body::from(form.to_owned()))
             .unwrap();
@@ -313,6 +375,9 @@ mod tests {
             ("priority 3", format!("{good}&message=a&priority=3"), 400, "priority is invalid"),
             ("emergency alone", format!("{good}&message=a&priority=2"), 400, "retry must be supplied"),
             ("emergency", format!("{good}&message=a&priority=2&retry=30&expire=10800"), 200, ""),
+            ("too often", format!("{good}&message=a&priority=2&retry=29&expire=60"), 400, "retry must be supplied"),
+            ("too long", format!("{good}&message=a&priority=2&retry=30&expire=10801"), 400, "expire must be supplied"),
+            ("odd device", format!("{good}&message=a&device=a+b"), 400, "device name is not valid"),
             ("both markups", format!("{good}&message=a&html=1&monospace=1"), 400, "html and monospace"),
         ];
         for (name, form, status, error) in cases {
@@ -328,6 +393,39 @@ mod tests {
         assert_eq!(kept[0].message, "hello wörld");
         assert_eq!(kept[0].url_title.as_deref(), Some("Issue Details"));
         assert_eq!(kept[3].receipt.as_ref().map(String::len), Some(30));
+    }
+
+    #[tokio::test]
+    async fn an_emergency_rings_until_its_tag_its_receipt_or_time_ends_it() {
+        let (simulator, _, time) = crate::testing::of(crate::Version::Today);
+        let ring = |tags: &'static str| {
+            format!("token={TOKEN}&user={USER}&message=a&priority=2&retry=30&expire=60&tags={tags}")
+        };
+        for tags in ["a,b", "b", "c"] {
+            assert_eq!(post(&simulator, &ring(tags)).await.0, 200);
+        }
+        post(&simulator, &format!("token={TOKEN}&user={USER}&message=a&tags=b")).await;
+        let ringing = || simulator.pushover_messages().iter().map(|m| m.rings_at(simulator.now())).collect::<Vec<_>>();
+        assert_eq!(ringing(), [true, true, true, false]);
+
+        let token = format!("token={TOKEN}");
+        let other = format!("token=b{}", &TOKEN[1..]);
+        let by_tag = "/1/receipts/cancel_by_tag/b.json";
+        for (form, canceled) in [(&other, 0), (&token, 2), (&token, 0)] {
+            let (status, _, body) = post_to(&simulator, by_tag, form).await;
+            assert_eq!((status, &body["status"], &body["canceled"]), (200, &1.into(), &canceled.into()), "{body}");
+        }
+        assert_eq!(ringing(), [false, false, true, false]);
+        assert_eq!(post_to(&simulator, by_tag, "token=x").await.2["token"], "invalid");
+
+        let receipt = simulator.pushover_messages()[2].receipt.clone().unwrap();
+        let (_, _, body) = post_to(&simulator, &format!("/1/receipts/{receipt}/cancel.json"), &token).await;
+        assert_eq!((&body["canceled"], ringing()[2]), (&1.into(), false));
+        post(&simulator, &ring("d")).await;
+        time.pass(Duration::from_secs(61));
+        assert_eq!(ringing(), [false; 5]);
+        assert_eq!(simulator.log().last().unwrap().subject, "message");
+        assert_eq!(simulator.log()[4].subject, "cancel");
     }
 
     #[tokio::test]

@@ -299,10 +299,7 @@ mod tests {
             title: Some(EVIL.to_owned()),
             url: Some(url.to_owned()),
             url_title: Some(EVIL.to_owned()),
-            priority: 0,
-            sound: None,
-            tags: None,
-            receipt: None,
+            ..PushoverMessage::default()
         }
     }
 

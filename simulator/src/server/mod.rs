@@ -43,8 +43,12 @@ pub(crate) struct Call {
 impl Call {
     /// Reads the body; `None` where it is too long or breaks off.
     pub(crate) async fn read(request: Request) -> Option<Self> {
+        Self::read_up_to(BODY_LIMIT_BYTES, request).await
+    }
+
+    pub(crate) async fn read_up_to(limit_bytes: usize, request: Request) -> Option<Self> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(body, BODY_LIMIT_BYTES).await.ok()?;
+        let body = to_bytes(body, limit_bytes).await.ok()?;
         Some(Self { method: parts.method, path: parts.uri.path().to_owned(), headers: parts.headers, body })
     }
 
