@@ -2,12 +2,17 @@
 
 mod console;
 pub mod error;
+mod incident;
 pub mod kind;
+mod pagerduty;
 mod pushover;
 mod request;
 pub mod retry;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 mod text;
+mod webhook;
 
 use kind::Kind;
 pub use text::one_line;
@@ -16,7 +21,9 @@ pub use text::one_line;
 pub static KINDS: &[&Kind] = &[
     // One line each, so that adding one is one line.
     &console::KIND,
+    &pagerduty::KIND,
     &pushover::KIND,
+    &webhook::KIND,
 ];
 
 pub fn kind(name: &str) -> Option<&'static Kind> {

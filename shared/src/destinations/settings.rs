@@ -53,6 +53,15 @@ impl Settings {
         }
     }
 
+    /// The greatest number that [`Self::number`] can give for any level.
+    pub fn greatest(&self, key: &str) -> Option<i64> {
+        match self.numbers.get(key)? {
+            Value::Number(number) => Some(*number),
+            Value::NumberByLevel(numbers) => numbers.values().max().copied(),
+            Value::Text(_) | Value::Secret(_) => None,
+        }
+    }
+
     /// Scheme, host and port to call, without a slash at the end: the file's `base_url`, else the kind's own.
     pub fn base_url<'a>(&'a self, default: &'a str) -> &'a str {
         self.base_url.as_deref().unwrap_or(default)
@@ -118,5 +127,7 @@ mod tests {
         assert_eq!(settings.number("priority", Some("info")), None);
         assert_eq!(settings.number("priority", None), None);
         assert_eq!(settings.number("url", Some("fatal")), None);
+        assert_eq!((settings.greatest("priority"), settings.greatest("retry")), (Some(2), Some(60)));
+        assert_eq!(settings.greatest("url"), None);
     }
 }

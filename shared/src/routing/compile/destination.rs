@@ -25,13 +25,19 @@ impl Compiler<'_> {
             }),
         };
         let base_url = block.get("base_url").and_then(|entry| self.base_url(entry));
-        let retry = block.get("retry").map(|entry| self.waits(entry));
+        let kind = self.kind(block);
+        // A list is what every destination takes; a kind may have a number of its own by that name.
+        let is_own = |entry: &Entry<'_>| {
+            let has_key = kind.is_some_and(|kind| kind.keys.iter().any(|key| key.name == entry.key));
+            has_key && !(entry.key == "retry" && entry.item.is_array())
+        };
+        let retry = block.get("retry").filter(|entry| !is_own(entry)).map(|entry| self.waits(entry));
         let concurrency = block.get("concurrency").and_then(|entry| self.number(entry, entry.item, 1, 100));
         let organizations = block.get("organizations").map(|entry| self.list_of_texts(entry));
         let mentions = block.get("mentions").map(|entry| self.list_of_texts(entry)).unwrap_or_default();
-        let kind = self.kind(block)?;
+        let kind = kind?;
         let mut values = BTreeMap::new();
-        for entry in block.entries.iter().filter(|entry| !COMMON.contains(&entry.key.as_str())) {
+        for entry in block.entries.iter().filter(|entry| !COMMON.contains(&entry.key.as_str()) || is_own(entry)) {
             let Some(key) = kind.keys.iter().find(|key| key.name == entry.key) else {
                 let keys = kind.keys.iter().map(|key| key.name).chain(COMMON);
                 self.unknown_key(entry, &format!("`{}`", kind.name), keys);

@@ -1,0 +1,89 @@
+//! What a notification does to the incident that it belongs to, for destinations that ring until somebody cares.
+
+use crate::ids;
+use crate::normalized::Normalized;
+
+/// What an event does to its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It opens it, or says more of an open one.
+    Trigger,
+    /// Somebody takes care of it.
+    Acknowledge,
+    /// It is over, or put aside.
+    Resolve,
+}
+
+impl Turn {
+    /// Everything that a route sends and that ends nothing is a trigger, comments too: how bad it is, the tone says.
+    pub(super) fn of(event: &Normalized) -> Self {
+        match event.event.as_str() {
+            "issue.resolved" | "issue.ignored" | "metric_alert.resolved" => Self::Resolve,
+            "issue.assigned" => Self::Acknowledge,
+            _ => Self::Trigger,
+        }
+    }
+}
+
+/// The same for all events of one incident, 64 hex digits: that of its issue, or of its metric alert's rule. `None`:
+/// nothing later will be about the same.
+pub(super) fn key(event: &Normalized) -> Option<String> {
+    if let Some(issue) = &event.issue {
+        return Some(ids::hash(["issue", &event.installation, issue]));
+    }
+    if event.resource != "metric_alert" {
+        return None;
+    }
+    // A rule has one open alert at a time, and its name is what `critical`, `warning` and `resolved` share.
+    let project = event.project.as_ref().and_then(|project| project.slug.as_deref()).unwrap_or_default();
+    Some(ids::hash(["metric_alert", &event.installation, project, event.rule.as_deref()?]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::payload::tests::sample;
+
+    #[test]
+    fn events_of_one_issue_or_one_alert_are_one_incident() {
+        let event = |name: &str| Normalized::of(&sample(name));
+        let with_issue = |name: &str, issue: &str| Normalized {
+            installation: "one".to_owned(),
+            issue: Some(issue.to_owned()),
+            ..event(name)
+        };
+        let created = key(&with_issue("issue.created", "7"));
+        assert_eq!(created.as_ref().map(String::len), Some(64));
+        for name in ["issue.assigned", "issue.resolved", "error.created", "event_alert.triggered", "comment.created"] {
+            assert_eq!(key(&with_issue(name, "7")), created, "{name}");
+        }
+        assert_ne!(key(&with_issue("issue.created", "8")), created, "another issue");
+        let elsewhere = Normalized { installation: "another".to_owned(), ..with_issue("issue.created", "7") };
+        assert_ne!(key(&elsewhere), created, "another installation");
+
+        let critical = event("metric_alert.critical");
+        assert!(key(&critical).is_some());
+        assert_eq!(key(&critical), key(&event("metric_alert.resolved")));
+        assert_ne!(key(&critical), key(&Normalized { rule: Some("another".to_owned()), ..critical.clone() }));
+        assert_eq!(key(&event("preprod_artifact.size_analysis_completed")), None);
+    }
+
+    #[test]
+    fn an_event_opens_acknowledges_or_ends_its_incident() {
+        let cases = [
+            ("issue.created", Turn::Trigger),
+            ("issue.unresolved", Turn::Trigger),
+            ("issue.assigned", Turn::Acknowledge),
+            ("issue.ignored", Turn::Resolve),
+            ("issue.resolved", Turn::Resolve),
+            ("event_alert.triggered", Turn::Trigger),
+            ("metric_alert.critical", Turn::Trigger),
+            ("metric_alert.resolved", Turn::Resolve),
+            ("error.created", Turn::Trigger),
+            ("comment.created", Turn::Trigger),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(Turn::of(&Normalized::of(&sample(name))), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the tests of destinations share: settings out of a routes file, and notifications of the recorded samples.
+
+use jiff::Timestamp;
+
+use super::kind::{Action, Call, Kind, Notification};
+use super::settings::Settings;
+use crate::ids::{DeliveryId, EventId};
+use crate::message::Message;
+use crate::normalized::Normalized;
+use crate::payload::tests::{sample, sample_names};
+use crate::routing::Routes;
+use crate::secrets::DestinationSecrets;
+
+/// The settings of a destination `d` of this type; `lines` are its other keys.
+pub(super) fn settings<'a>(kind: &str, lines: &str, secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
+    let file = format!("[[destination]]\nname = \"d\"\ntype = \"{kind}\"\n{lines}\n");
+    let routes = Routes::compile(&file).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let destination = routes.destinations().next().expect("one destination");
+    Settings::resolve(destination, &DestinationSecrets::from_iter(secrets)).expect("all secrets are there")
+}
+
+/// Every recorded webhook as `deliver` sees it, the organization filled in.
+pub(super) fn samples() -> Vec<Normalized> {
+    let events = sample_names().into_iter().map(|name| Normalized::of(&sample(&name)));
+    events
+        .map(|event| Normalized {
+            organization: Some(event.organization.clone().unwrap_or("acme".to_owned())),
+            ..event
+        })
+        .collect()
+}
+
+/// 2023-11-14T22:13:20Z.
+pub(super) fn accepted_at() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).expect("an instant")
+}
+
+/// What `kind` would do for `message` about `event`, accepted at [`accepted_at`] and tried a minute later.
+pub(super) fn rendered(
+    kind: &Kind,
+    settings: &Settings,
+    event: &Normalized,
+    message: &Message,
+    original: Option<&[u8]>,
+) -> Result<Action, super::error::DeliveryError> {
+    let delivery =
+        DeliveryId::of(&EventId::of_signature("00"), accepted_at(), &"d".parse().expect("a destination's name"));
+    let notification = Notification {
+        delivery: &delivery,
+        event,
+        message,
+        thread: None,
+        original,
+        accepted_at: accepted_at(),
+        now: accepted_at() + std::time::Duration::from_mins(1),
+    };
+    (kind.render)(settings, &notification)
+}
+
+/// The calls that `kind` would make for `event` with its default message.
+pub(super) fn calls(kind: &Kind, settings: &Settings, event: &Normalized) -> Vec<Call> {
+    let message = Message::of(event, "https://sentry.example");
+    calls_of(rendered(kind, settings, event, &message, None).expect("it renders"))
+}
+
+pub(super) fn calls_of(action: Action) -> Vec<Call> {
+    let Action::Calls(calls) = action else { panic!("it calls") };
+    calls
+}
