@@ -132,7 +132,7 @@ impl<P: Platform> Dispatch<P> {
             normalized.organization = normalized.organization.or(organization);
             self.in_force().await?
         };
-        let planned = match self.decide(&in_force, &mut normalized, payload.installation, event.accepted_at).await {
+        let planned = match self.decide(&in_force, &mut normalized, payload, event.accepted_at).await {
             Ok(planned) => planned,
             Err(wait) => return Ok(Done::Later(wait)),
         };
@@ -206,14 +206,15 @@ impl<P: Platform> Dispatch<P> {
         &self,
         in_force: &InForce,
         normalized: &mut Normalized,
-        installation: InstallationId,
+        payload: &payload::Event,
         accepted_at: Timestamp,
     ) -> Result<Vec<Planned>, Duration> {
-        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, LookedUp::No) {
+        let installation = payload.installation;
+        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, &payload.raw, LookedUp::No) {
             return Ok(planned);
         }
         self.look_ups.fill_project(installation, normalized, self.now());
-        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, LookedUp::No) {
+        if let Decision::Deliver(planned) = in_force.routes.decide(normalized, &payload.raw, LookedUp::No) {
             return Ok(planned);
         }
         let looked_up = match self.look_ups.fill(&self.keeper, installation, normalized, self.now()).await {
@@ -229,7 +230,7 @@ impl<P: Platform> Dispatch<P> {
                 LookedUp::Failed
             }
         };
-        match in_force.routes.decide(normalized, looked_up) {
+        match in_force.routes.decide(normalized, &payload.raw, looked_up) {
             Decision::Deliver(planned) => Ok(planned),
             Decision::NeedsIssue => Ok(Vec::new()),
         }

@@ -13,6 +13,7 @@ pub mod ids;
 pub mod installation;
 mod look_up;
 pub mod message;
+pub mod names;
 pub mod normalized;
 pub mod outgoing;
 pub mod payload;

@@ -1,8 +1,11 @@
 //! From the file's text to [`Routes`], or to all of its mistakes.
 
 mod destination;
+mod pattern;
 mod route;
 mod syntax;
+mod test;
+mod when;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,10 +13,11 @@ use std::ops::Range;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::mistake::Mistake;
-use super::source::Source;
-use super::{Routes, known, warnings};
+use super::source::{Place, Source};
+use super::{Notes, Route, Routes, warnings};
 use crate::destinations::kind::{Kind, Takes};
 use crate::ids::DestinationName;
+use crate::names;
 
 impl Routes {
     /// Reads the file. On mistakes nothing of it is taken, and all of them are told, in the order of the file; after
@@ -27,7 +31,7 @@ impl Routes {
             kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
         let source = Source::new(text, secret_keys.collect());
         let document = Document::parse(text).map_err(|error| syntax::mistakes(text, &error, &source))?;
-        let mut compiler = Compiler { source, kinds, mistakes: Vec::new() };
+        let mut compiler = Compiler { source, kinds, mistakes: Vec::new(), warnings: Vec::new() };
         let routes = compiler.file(document.as_table());
         let mut mistakes = compiler.mistakes;
         if mistakes.is_empty() {
@@ -42,6 +46,7 @@ struct Compiler<'a> {
     source: Source<'a>,
     kinds: &'static [&'static Kind],
     mistakes: Vec<Mistake>,
+    warnings: Vec<Mistake>,
 }
 
 type Span = Option<Range<usize>>;
@@ -73,7 +78,7 @@ impl<'t> Block<'t> {
 
 impl Compiler<'_> {
     fn file(&mut self, root: &dyn TableLike) -> Routes {
-        const KEYS: [&str; 2] = ["destination", "route"];
+        const KEYS: [&str; 3] = ["destination", "route", "test"];
         let mut blocks: BTreeMap<&str, Vec<Block<'_>>> = BTreeMap::new();
         for entry in entries(root) {
             match KEYS.into_iter().find(|key| *key == entry.key) {
@@ -94,13 +99,14 @@ impl Compiler<'_> {
         }
         self.names_are_unique(blocks_of("route"), "route");
         self.one_default(blocks_of("route"));
-        let mut unknown_events = Vec::new();
-        let placed: Vec<warnings::Placed> =
-            blocks_of("route").iter().filter_map(|block| self.route(block, &names, &mut unknown_events)).collect();
-        let mut warnings = warnings::of(&placed);
-        warnings.extend(unknown_events);
+        let in_order: Vec<Route> = blocks_of("route").iter().filter_map(|block| self.route(block, &names)).collect();
+        self.names_are_unique(blocks_of("test"), "test");
+        let tests = blocks_of("test").iter().filter_map(|block| self.test(block, &names)).collect();
+        let mut warnings = warnings::never_reached(&in_order);
+        warnings.append(&mut self.warnings);
         warnings.sort_by_key(|warning| (warning.line, warning.column));
-        Routes { destinations, in_order: placed.into_iter().map(|placed| placed.route).collect(), secrets, warnings }
+        let kinds = self.kind_places(blocks_of("destination"));
+        Routes::new(destinations, in_order, Notes { secrets, kinds, tests, warnings })
     }
 
     fn blocks<'t>(&mut self, entry: &Entry<'t>) -> Vec<Block<'t>> {
@@ -116,6 +122,11 @@ impl Compiler<'_> {
                 Vec::new()
             }
         }
+    }
+
+    fn kind_places(&self, blocks: &[Block<'_>]) -> Vec<(String, Place)> {
+        let kinds = blocks.iter().filter_map(|block| block.get("type"));
+        kinds.filter_map(|entry| Some((entry.item.as_str()?.to_owned(), self.source.place(entry.value_at())))).collect()
     }
 
     fn names_are_unique(&mut self, blocks: &[Block<'_>], what: &str) {
@@ -151,9 +162,9 @@ impl Compiler<'_> {
     }
 
     fn unknown_key<'k>(&mut self, entry: &Entry<'_>, of: &str, keys: impl IntoIterator<Item = &'k str> + Clone) {
-        let help = match known::likely(&entry.key, keys.clone()) {
+        let help = match names::likely(&entry.key, keys.clone()) {
             Some(key) => format!("did you mean `{key}`?"),
-            None => format!("{of} takes {}", known::listed(keys)),
+            None => format!("{of} takes {}", names::listed(keys)),
         };
         self.mistake_with_help(entry.at.clone(), format!("unknown key `{}`", entry.key), help);
     }
@@ -182,30 +193,29 @@ impl Compiler<'_> {
 /// What TOML calls it, as it reads in a sentence.
 fn type_name(item: &Item) -> String {
     let name = match item {
-        Item::ArrayOfTables(_) | Item::Value(Value::Array(_)) => "list",
-        Item::Table(_) | Item::Value(Value::InlineTable(_)) => "table",
-        Item::Value(Value::Integer(_) | Value::Float(_)) => "number",
+        Item::ArrayOfTables(_) => "list",
+        Item::Table(_) => "table",
+        Item::Value(value) => return type_name_of(value),
+        Item::None => item.type_name(),
+    };
+    format!("a {name}")
+}
+
+fn type_name_of(value: &Value) -> String {
+    let name = match value {
+        Value::Array(_) => "list",
+        Value::InlineTable(_) => "table",
+        Value::Integer(_) | Value::Float(_) => "number",
         other => other.type_name(),
     };
     format!("a {name}")
 }
 
-/// The keys of a table, in the order of the file. Dotted ones are one key: `a.b = 1` and `"a.b" = 1` are the same.
+/// The keys of a table, in the order of the file.
 fn entries(table: &dyn TableLike) -> Vec<Entry<'_>> {
-    fn collect<'t>(table: &'t dyn TableLike, before: &str, into: &mut Vec<Entry<'t>>) {
-        for (key, item) in table.iter() {
-            let key_at = table.key(key).and_then(toml_edit::Key::span);
-            let key = if before.is_empty() { key.to_owned() } else { format!("{before}.{key}") };
-            match item.as_table_like().filter(|table| table.is_dotted()) {
-                // `when.event = …` says the same as `when = { event = … }`.
-                Some(dotted) if key != "when" => collect(dotted, &key, into),
-                _ => into.push(Entry { key, at: key_at, item }),
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(table, "", &mut all);
-    all
+    let entry =
+        |(key, item)| Entry { key: str::to_owned(key), at: table.key(key).and_then(toml_edit::Key::span), item };
+    table.iter().map(entry).collect()
 }
 
 /// An unknown destination must not be told twice: once for its own mistake, and once for each route that goes there.

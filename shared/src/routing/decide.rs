@@ -1,9 +1,10 @@
 //! One event in, its deliveries out.
 
-use std::collections::BTreeSet;
+use serde_json::Value;
 
-use super::Routes;
+use super::key::Subject;
 use super::pattern::Verdict;
+use super::{Route, Routes};
 use crate::ids::DestinationName;
 use crate::normalized::Normalized;
 
@@ -34,22 +35,23 @@ pub struct Planned {
 }
 
 impl Routes {
-    /// Tries all routes in order, until one that matches says `stop`; a default takes what no other took.
+    /// Tries all routes in order, until one that matches says `stop`; a default takes what no other took. `raw` is the
+    /// whole body, into which paths that begin with `data.` lead.
     ///
-    /// Asks for a look-up only if the outcome truly hangs on it.
-    pub fn decide(&self, event: &Normalized, looked_up: LookedUp) -> Decision {
+    /// Asks for a look-up only if the outcome hangs on it. Allocates for the deliveries alone, however many routes
+    /// there are.
+    pub fn decide(&self, event: &Normalized, raw: &Value, looked_up: LookedUp) -> Decision {
+        let subject = Subject { event, raw, looked_up };
+        let mut covered = Covered::default();
         let mut planned: Vec<Planned> = Vec::new();
-        let mut covered: BTreeSet<&DestinationName> = BTreeSet::new();
-        for route in self.in_order.iter().filter(|route| !route.default) {
-            match route.when.verdict(event, looked_up) {
+        for (route, to) in self.tried() {
+            match route.verdict(subject) {
                 Verdict::No => {}
                 // Whether it matches or not, nothing would change: an earlier route goes wherever it goes.
-                Verdict::Unknown if !route.stop && route.to.iter().all(|name| covered.contains(name)) => {}
+                Verdict::Unknown if !route.stop && covered.all(to) => {}
                 Verdict::Unknown => return Decision::NeedsIssue,
                 Verdict::Yes => {
-                    for name in route.to.iter().filter(|name| covered.insert(name)) {
-                        planned.push(Planned { destination: name.clone(), route: route.name.clone() });
-                    }
+                    planned.extend(covered.add(route, to));
                     if route.stop {
                         return Decision::Deliver(planned);
                     }
@@ -57,12 +59,59 @@ impl Routes {
             }
         }
         if planned.is_empty()
-            && let Some(default) = self.in_order.iter().find(|route| route.default)
+            && let Some((default, to)) = self.default()
         {
-            let planned_by_default =
-                default.to.iter().map(|name| Planned { destination: name.clone(), route: default.name.clone() });
-            planned.extend(planned_by_default);
+            match default.verdict(subject) {
+                Verdict::No => {}
+                Verdict::Unknown => return Decision::NeedsIssue,
+                Verdict::Yes => planned.extend(covered.add(default, to)),
+            }
         }
         Decision::Deliver(planned)
+    }
+
+    /// All routes but the default, each with the places of its destinations.
+    pub(super) fn tried(&self) -> impl Iterator<Item = (&Route, &[usize])> {
+        self.with_places().filter(|(route, _)| !route.default)
+    }
+
+    pub(super) fn default(&self) -> Option<(&Route, &[usize])> {
+        self.with_places().find(|(route, _)| route.default)
+    }
+
+    fn with_places(&self) -> impl Iterator<Item = (&Route, &[usize])> {
+        self.in_order.iter().zip(self.places.iter().map(|places| &**places))
+    }
+}
+
+/// The destinations that are planned for, by their place among all; a bit each.
+#[derive(Default)]
+pub(super) struct Covered(Vec<u64>);
+
+impl Covered {
+    fn has(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|bits| bits & (1 << (place % 64)) != 0)
+    }
+
+    fn all(&self, places: &[usize]) -> bool {
+        places.iter().all(|place| self.has(*place))
+    }
+
+    /// True if it was not there before.
+    pub(super) fn insert(&mut self, place: usize) -> bool {
+        if self.has(place) {
+            return false;
+        }
+        if self.0.len() <= place / 64 {
+            self.0.resize(place / 64 + 1, 0);
+        }
+        self.0[place / 64] |= 1 << (place % 64);
+        true
+    }
+
+    /// The deliveries of a route to destinations that no earlier one goes to.
+    fn add(&mut self, route: &Route, places: &[usize]) -> Vec<Planned> {
+        let to = route.to.iter().zip(places).filter(|(_, place)| self.insert(**place));
+        to.map(|(name, _)| Planned { destination: name.clone(), route: route.name.clone() }).collect()
     }
 }

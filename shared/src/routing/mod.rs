@@ -7,20 +7,28 @@
 
 mod compile;
 mod decide;
+mod explain;
+mod key;
 mod known;
 mod mistake;
 mod pattern;
+mod set;
 mod source;
+mod text;
 mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use self::decide::{Decision, LookedUp, Planned};
+pub use self::explain::{Explained, Outcome};
+use self::key::Subject;
 pub use self::mistake::{Mistake, Severity};
-use self::pattern::When;
+use self::pattern::{Verdict, When};
+pub use self::set::{CannotSet, set};
 use self::source::Place;
 use crate::ids::DestinationName;
+use crate::names;
 
 /// A compiled routes file.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +36,18 @@ pub struct Routes {
     destinations: BTreeMap<DestinationName, Destination>,
     /// In the order of the file; it decides which route gives a delivery its form.
     in_order: Vec<Route>,
+    /// Of each route, the places of its destinations among `destinations`.
+    places: Vec<Box<[usize]>>,
+    notes: Notes,
+}
+
+/// What the file says besides destinations and routes, and where it says what may turn out wrong later.
+#[derive(Debug, Clone, Default)]
+struct Notes {
     secrets: Vec<SecretUse>,
+    /// The `type` of each destination.
+    kinds: Vec<(String, Place)>,
+    tests: Vec<Test>,
     warnings: Vec<Mistake>,
 }
 
@@ -82,6 +101,43 @@ pub struct Route {
     /// Takes what no other route took; it has no `when`.
     pub default: bool,
     when: When,
+    unless: Option<When>,
+    place: Place,
+}
+
+/// One `[[test]]`: an event, and who is to hear of it.
+#[derive(Debug, Clone)]
+pub struct Test {
+    pub name: String,
+    /// A sample's name, or a file beside the routes file.
+    pub event: String,
+    /// For [`set`], in the order of the file.
+    pub set: Vec<(String, serde_json::Value)>,
+    /// Exactly these; empty: nobody.
+    pub expect: BTreeSet<DestinationName>,
+    place: Place,
+}
+
+impl Test {
+    /// A mistake at the test's `event`: the file itself does not tell whether there is one.
+    pub fn mistake(&self, message: impl Into<String>) -> Mistake {
+        self.place.mistake(message)
+    }
+}
+
+impl Route {
+    fn verdict(&self, subject: Subject<'_>) -> Verdict {
+        let when = self.when.verdict(subject);
+        match &self.unless {
+            Some(unless) if when != Verdict::No => when.min(unless.verdict(subject).negated()),
+            _ => when,
+        }
+    }
+
+    /// Whether there is no event that it does not take.
+    fn takes_everything(&self) -> bool {
+        self.unless.is_none() && self.when.takes_everything()
+    }
 }
 
 /// Where the file asks for a secret.
@@ -92,6 +148,12 @@ struct SecretUse {
 }
 
 impl Routes {
+    fn new(destinations: BTreeMap<DestinationName, Destination>, in_order: Vec<Route>, notes: Notes) -> Self {
+        let place = |name: &DestinationName| destinations.keys().position(|own| own == name).unwrap_or_default();
+        let places = in_order.iter().map(|route| route.to.iter().map(place).collect()).collect();
+        Self { destinations, in_order, places, notes }
+    }
+
     pub fn destination(&self, name: &DestinationName) -> Option<&Destination> {
         self.destinations.get(name)
     }
@@ -106,18 +168,23 @@ impl Routes {
         &self.in_order
     }
 
+    /// The file's own tests, in order.
+    pub fn tests(&self) -> &[Test] {
+        &self.notes.tests
+    }
+
     /// Names of the secrets that the destinations need.
     pub fn secret_names(&self) -> BTreeSet<String> {
-        self.secrets.iter().map(|secret| secret.name.clone()).collect()
+        self.notes.secrets.iter().map(|secret| secret.name.clone()).collect()
     }
 
     /// A mistake for each place that asks for a secret which is not among the `available` names.
     pub fn missing_secrets(&self, available: &BTreeSet<String>) -> Vec<Mistake> {
-        let missing = self.secrets.iter().filter(|secret| !available.contains(&secret.name));
+        let missing = self.notes.secrets.iter().filter(|secret| !available.contains(&secret.name));
         missing
             .map(|secret| {
                 let mistake = secret.place.mistake(format!("there is no secret `{}`", secret.name));
-                match known::likely(&secret.name, available.iter().map(String::as_str)) {
+                match names::likely(&secret.name, available.iter().map(String::as_str)) {
                     Some(name) => mistake.help(format!("did you mean `secret:{name}`?")),
                     None => mistake.help("add it to the secrets of the destinations"),
                 }
@@ -125,9 +192,30 @@ impl Routes {
             .collect()
     }
 
+    /// A mistake at each destination of this type, for a build or a place that cannot do it.
+    pub fn mistakes_of_kind(&self, kind: &str, message: &str) -> Vec<Mistake> {
+        let of_kind = self.notes.kinds.iter().filter(|(own, _)| own == kind);
+        of_kind.map(|(_, place)| place.mistake(message)).collect()
+    }
+
+    /// A mistake for each route that takes events of any organization: a public app is installed by strangers.
+    pub fn open_to_strangers(&self) -> Vec<Mistake> {
+        let open = self.in_order.iter().filter(|route| !route.when.names_organizations());
+        open.map(|route| {
+            let message = format!("`{}` takes events of any organization, also of strangers'", route.name);
+            let help = if route.default {
+                "the app is public: give it `when = { organization = \"SLUG\" }` instead of `default`"
+            } else {
+                "the app is public: add `organization = \"SLUG\"` to its `when`"
+            };
+            route.place.mistake(message).help(help)
+        })
+        .collect()
+    }
+
     /// What is no mistake, but hardly meant: a key that the route's events never have, a route that is never reached.
     pub fn warnings(&self) -> &[Mistake] {
-        &self.warnings
+        &self.notes.warnings
     }
 }
 

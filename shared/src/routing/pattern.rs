@@ -1,42 +1,63 @@
-//! `when`: which events a route takes.
+//! `when` and `unless`: which events a route takes.
+//!
+//! As long as a look-up of the issue may tell more, a pattern has three answers. They are combined as Kleene does:
+//! what is `Yes` or `No` now stays so whatever the look-up tells.
 
-use super::decide::LookedUp;
-use super::known;
-use crate::normalized::Normalized;
+use super::key::{Datum, Found, Key, Number, Subject};
+use super::text::TextPattern;
 
-/// A table of keys; all must match.
+/// A table of keys. All must match, and of its `any` at least one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct When {
-    pub(super) keys: Vec<(Key, Pattern)>,
+    pub(super) conditions: Vec<Condition>,
+    /// Empty where the table has no `any`.
+    pub(super) any: Vec<When>,
 }
 
-/// A key of the normalized event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    Event,
-    /// Matches by slug and by name.
-    Project,
-    Organization,
-    Level,
-    Environment,
-}
-
-/// What the value of a key must be: any of these.
+/// One key and what its value must be.
 #[derive(Debug, Clone)]
+pub(super) struct Condition {
+    pub(super) key: Key,
+    pub(super) pattern: Pattern,
+    /// The pattern as the file has it.
+    pub(super) text: Box<str>,
+}
+
+/// A value, an operator or a list of them: any of these.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pattern {
-    pub(super) any: Vec<Matcher>,
+    pub(super) matchers: Vec<Matcher>,
+    /// `{ not = P }`
+    pub(super) not: Vec<Pattern>,
+    /// `{ exists = true }`
+    pub(super) present: bool,
+    /// `{ exists = false }`
+    pub(super) absent: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What one value of a key is compared with.
+#[derive(Debug, Clone)]
 pub(super) enum Matcher {
-    /// The same text.
-    Is(String),
-    /// An event's name, in which `*` is any run of characters.
-    Event(String),
+    Text(TextPattern),
+    Number(Number),
+    Bool(bool),
+    Range(Range),
 }
 
-/// Whether a route takes an event, as far as it can be told yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Range {
+    pub(super) low: Option<Bound>,
+    pub(super) high: Option<Bound>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) number: Number,
+    pub(super) included: bool,
+}
+
+/// Whether something matches, as far as it can be told yet. In this order "and" is the least, "or" the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
     No,
     /// It hangs on what a look-up of the issue can tell.
@@ -44,168 +65,125 @@ pub(super) enum Verdict {
     Yes,
 }
 
+impl Verdict {
+    pub(super) fn negated(self) -> Self {
+        match self {
+            Self::No => Self::Yes,
+            Self::Unknown => Self::Unknown,
+            Self::Yes => Self::No,
+        }
+    }
+}
+
 impl When {
-    pub(super) fn verdict(&self, event: &Normalized, looked_up: LookedUp) -> Verdict {
+    pub(super) fn verdict(&self, subject: Subject<'_>) -> Verdict {
         let mut verdict = Verdict::Yes;
-        for (key, pattern) in &self.keys {
-            match key.verdict(pattern, event, looked_up) {
+        for condition in &self.conditions {
+            match condition.verdict(subject) {
                 Verdict::No => return Verdict::No,
-                Verdict::Unknown => verdict = Verdict::Unknown,
-                Verdict::Yes => {}
+                other => verdict = verdict.min(other),
+            }
+        }
+        if self.any.is_empty() { verdict } else { verdict.min(self.any_verdict(subject)) }
+    }
+
+    fn any_verdict(&self, subject: Subject<'_>) -> Verdict {
+        let mut verdict = Verdict::No;
+        for table in &self.any {
+            match table.verdict(subject) {
+                Verdict::Yes => return Verdict::Yes,
+                other => verdict = verdict.max(other),
             }
         }
         verdict
     }
 
-    pub(super) fn pattern(&self, key: Key) -> Option<&Pattern> {
-        self.keys.iter().find(|(own, _)| *own == key).map(|(_, pattern)| pattern)
-    }
-
     /// Whether it takes every event there is.
     pub(super) fn takes_everything(&self) -> bool {
-        self.keys.iter().all(|(key, pattern)| {
-            *key == Key::Event && pattern.any.iter().any(|matcher| *matcher == Matcher::Event("*".to_owned()))
-        })
+        // A name that no pattern but a star takes.
+        let is_any_event = |condition: &Condition| condition.key.is("event") && condition.pattern.matches_text("\0.\0");
+        self.any.is_empty() && self.conditions.iter().all(is_any_event)
+    }
+
+    /// Whether it takes events of organizations that it names, and of no others.
+    pub(super) fn names_organizations(&self) -> bool {
+        let names = |condition: &Condition| condition.key.is("organization") && condition.pattern.is_names();
+        self.conditions.iter().any(names) || !self.any.is_empty() && self.any.iter().all(Self::names_organizations)
     }
 }
 
-impl Key {
-    pub(super) const NAMES: &'static [(&'static str, Self)] = &[
-        ("event", Self::Event),
-        ("project", Self::Project),
-        ("organization", Self::Organization),
-        ("level", Self::Level),
-        ("environment", Self::Environment),
-    ];
-
-    fn verdict(self, pattern: &Pattern, event: &Normalized, looked_up: LookedUp) -> Verdict {
-        let values = self.values(event);
-        if values.iter().any(|value| pattern.matches(value)) {
-            Verdict::Yes
-        } else if looked_up == LookedUp::No && event.can_be_looked_up() && self.can_be_filled(event) {
-            Verdict::Unknown
-        } else {
-            Verdict::No
-        }
-    }
-
-    fn values(self, event: &Normalized) -> Vec<&str> {
-        match self {
-            Self::Event => vec![&event.event],
-            Self::Project => {
-                let project = event.project.iter().flat_map(|project| [&project.slug, &project.name]);
-                project.flatten().chain(&event.more_projects).map(String::as_str).collect()
-            }
-            Self::Organization => event.organization.as_deref().into_iter().collect(),
-            Self::Level => event.level.as_deref().into_iter().collect(),
-            Self::Environment => event.environment.as_deref().into_iter().collect(),
-        }
-    }
-
-    /// Whether a look-up of the issue would tell a value that the event lacks.
-    fn can_be_filled(self, event: &Normalized) -> bool {
-        match self {
-            Self::Project => event.project.as_ref().is_none_or(|known| known.slug.is_none() || known.name.is_none()),
-            Self::Organization => event.organization.is_none(),
-            Self::Level => event.level.is_none() && event.has_level(),
-            // Not the issue has an environment, but each of its events.
-            Self::Event | Self::Environment => false,
-        }
+impl Condition {
+    pub(super) fn verdict(&self, subject: Subject<'_>) -> Verdict {
+        self.pattern.verdict(&self.key, subject)
     }
 }
 
 impl Pattern {
-    pub(super) fn matches(&self, value: &str) -> bool {
-        self.any.iter().any(|matcher| match matcher {
-            Matcher::Is(text) => text == value,
-            Matcher::Event(pattern) => event_matches(pattern, value),
-        })
+    fn verdict(&self, key: &Key, subject: Subject<'_>) -> Verdict {
+        let found = key.find(subject, &mut |datum| self.has(datum));
+        if found == Found::Match {
+            return Verdict::Yes;
+        }
+        let may_be_told = key.may_be_told(subject);
+        let unless_told = if may_be_told { Verdict::Unknown } else { Verdict::No };
+        let present = if found == Found::Absent { unless_told } else { Verdict::Yes };
+        let mut verdict = if self.matchers.is_empty() { Verdict::No } else { unless_told };
+        if self.present {
+            verdict = verdict.max(present);
+        }
+        if self.absent {
+            verdict = verdict.max(present.negated());
+        }
+        for not in &self.not {
+            verdict = verdict.max(present.min(not.verdict(key, subject).negated()));
+        }
+        verdict
+    }
+
+    /// Whether a value alone decides: one that is there and matches.
+    pub(super) fn has(&self, datum: Datum<'_>) -> bool {
+        self.matchers.iter().any(|matcher| matcher.matches(datum))
+    }
+
+    /// Whether it matches a key that has this one value.
+    pub(super) fn matches_text(&self, text: &str) -> bool {
+        self.has(Datum::Text(text)) || self.present || self.not.iter().any(|not| !not.matches_text(text))
+    }
+
+    /// Whether whole texts and nothing else match.
+    fn is_names(&self) -> bool {
+        let is_name = |matcher: &Matcher| matches!(matcher, Matcher::Text(text) if text.is_whole());
+        !self.present && !self.absent && self.not.is_empty() && self.matchers.iter().all(is_name)
+    }
+
+    /// Whether it matches a key that is absent.
+    pub(super) fn matches_absence(&self) -> bool {
+        self.absent
     }
 }
 
-/// `issue.archived` and `issue.ignored` are one event under two names.
-pub(super) fn event_matches(pattern: &str, event: &str) -> bool {
-    let (archived, ignored) = known::ARCHIVED;
-    if event == archived || event == ignored {
-        glob(pattern, archived) || glob(pattern, ignored)
-    } else {
-        glob(pattern, event)
+impl Matcher {
+    fn matches(&self, datum: Datum<'_>) -> bool {
+        match (self, datum) {
+            (Self::Text(pattern), Datum::Text(text)) => pattern.matches(text),
+            (Self::Number(own), Datum::Number(number)) => *own == number,
+            (Self::Range(range), Datum::Number(number)) => range.contains(number),
+            (Self::Bool(own), Datum::Bool(truth)) => *own == truth,
+            _ => false,
+        }
     }
 }
 
-/// The whole text; `*` is any run of characters, and nothing else is special. Never worse than pattern times text.
-fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut p, mut t) = (0, 0);
-    // Where the last star is, and how far it has eaten.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
-            p += 1;
-            t += 1;
-        } else if let Some((at, eaten)) = star {
-            star = Some((at, eaten + 1));
-            p = at + 1;
-            t = eaten + 1;
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|b| *b == b'*')
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn a_star_is_any_run_of_characters() {
-        for (pattern, event, expected) in [
-            ("*", "issue.created", true),
-            ("*", "", true),
-            ("issue.*", "issue.created", true),
-            ("issue.*", "issue", false),
-            ("*.created", "issue.created", true),
-            ("*.created", "issue.created.x", false),
-            ("*_alert.*", "metric_alert.critical", true),
-            ("*a*b*", "xxaxxbxx", true),
-            ("*a*b*", "ba", false),
-            ("issue.created", "issue.created", true),
-            ("issue.created", "issue-created", false),
-            ("issue.archived", "issue.ignored", true),
-            ("issue.ignored", "issue.archived", true),
-            ("issue.arch*", "issue.ignored", true),
-            ("issue.archived", "issue.created", false),
-            ("", "", true),
-            ("", "x", false),
-        ] {
-            assert_eq!(event_matches(pattern, event), expected, "{pattern} {event}");
-        }
+impl Range {
+    fn contains(&self, number: Number) -> bool {
+        let above = self.low.is_none_or(|low| number > low.number || low.included && number == low.number);
+        let below = self.high.is_none_or(|high| number < high.number || high.included && number == high.number);
+        above && below
     }
 
-    proptest! {
-        #[test]
-        fn a_text_matches_itself_with_any_run_starred(a in "[a-c.]{0,6}", b in "[a-c.]{0,6}", c in "[a-c.]{0,6}") {
-            let star = format!("{a}*{c}");
-            let text = format!("{a}{b}{c}");
-            prop_assert!(glob(&star, &text));
-        }
-
-        #[test]
-        fn the_pattern_means_what_its_definition_says(pattern in "[ab*]{0,7}", text in "[ab]{0,8}") {
-            fn defined(pattern: &[u8], text: &[u8]) -> bool {
-                match pattern.split_first() {
-                    None => text.is_empty(),
-                    Some((b'*', rest)) => (0..=text.len()).any(|eaten| defined(rest, &text[eaten..])),
-                    Some((c, rest)) => text.first() == Some(c) && defined(rest, &text[1..]),
-                }
-            }
-            prop_assert_eq!(glob(&pattern, &text), defined(pattern.as_bytes(), text.as_bytes()));
-        }
+    /// Whether no number can be in it.
+    pub(super) fn is_empty(&self) -> bool {
+        let (Some(low), Some(high)) = (self.low, self.high) else { return false };
+        low.number > high.number || low.number == high.number && !(low.included && high.included)
     }
 }

@@ -59,6 +59,16 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The line of a place, from 1.
+    pub(super) fn line(&self, span: Option<Range<usize>>) -> usize {
+        self.place(span).line
+    }
+
+    /// The file's own words.
+    pub(super) fn slice(&self, span: Option<Range<usize>>) -> &'a str {
+        span.and_then(|span| self.text.get(span)).unwrap_or_default()
+    }
+
     pub(super) fn mistake(&self, span: Option<Range<usize>>, message: impl Into<String>) -> Mistake {
         self.place(span).mistake(message)
     }

@@ -3,8 +3,14 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
+use serde_json::Value as Json;
+
 use super::*;
 use crate::normalized::{Normalized, Project};
+
+mod explaining;
+mod look_ups;
+mod patterns;
 
 const DESTINATIONS: &str = r#"
 [[destination]]
@@ -41,7 +47,11 @@ fn project(slug: Option<&str>, name: Option<&str>) -> Project {
 
 /// What is delivered: `destination<route`, or `?` for a look-up.
 fn decided(routes: &Routes, event: &Normalized, looked_up: LookedUp) -> String {
-    match routes.decide(event, looked_up) {
+    decided_with(routes, event, &Json::Null, looked_up)
+}
+
+fn decided_with(routes: &Routes, event: &Normalized, raw: &Json, looked_up: LookedUp) -> String {
+    match routes.decide(event, raw, looked_up) {
         Decision::NeedsIssue => "?".to_owned(),
         Decision::Deliver(planned) => {
             planned.iter().map(|p| format!("{}<{}", p.destination, p.route)).collect::<Vec<_>>().join(" ")
@@ -303,7 +313,8 @@ proptest! {
         for text in [text, toml] {
             match Routes::compile(&text) {
                 Ok(routes) => {
-                    routes.decide(&event("issue.created"), LookedUp::No);
+                    routes.decide(&event("issue.created"), &Json::Null, LookedUp::No);
+                    routes.explain(&event("issue.created"), &Json::Null, LookedUp::No);
                 }
                 Err(mistakes) => {
                     prop_assert!(!mistakes.is_empty());
@@ -363,6 +374,19 @@ fn toml_like() -> impl Strategy<Value = String> {
         "☃",
         "# x",
         "1979-05-27",
+        "unless",
+        "prefix",
+        "glob",
+        "not",
+        "any",
+        "exists",
+        "gte",
+        "ignore_case",
+        "tag.",
+        "data.a",
+        "[[test]]",
+        "set",
+        "expect",
         "\r\n",
         "\\",
         "name = \"a\"\n",

@@ -6,9 +6,10 @@ use std::time::Duration;
 use toml_edit::Item;
 
 use super::super::source::Place;
-use super::super::{Destination, SecretUse, Value, known};
+use super::super::{Destination, SecretUse, Value};
 use super::{Block, Compiler, Entry, entries, type_name};
 use crate::destinations::kind::{Key, Kind, Takes};
+use crate::names;
 
 /// What every destination takes, besides the keys of its type.
 const COMMON: [&str; 7] = ["name", "type", "base_url", "organizations", "mentions", "retry", "concurrency"];
@@ -75,10 +76,10 @@ impl Compiler<'_> {
         let (message, example) = match begun.or_else(|| kind.needs.first().filter(|_| kind.needs.len() == 1)) {
             Some(set) => {
                 let missing = missing(set);
-                (format!("a destination of type `{}` needs {}", kind.name, known::listed(missing.clone())), missing)
+                (format!("a destination of type `{}` needs {}", kind.name, names::listed(missing.clone())), missing)
             }
             None => {
-                let sets: Vec<String> = kind.needs.iter().map(|set| known::listed(set.iter().copied())).collect();
+                let sets: Vec<String> = kind.needs.iter().map(|set| names::listed(set.iter().copied())).collect();
                 (format!("a destination of type `{}` needs {}", kind.name, sets.join(", or ")), kind.needs[0].to_vec())
             }
         };
@@ -93,16 +94,16 @@ impl Compiler<'_> {
         let kinds = self.kinds;
         let names = || kinds.iter().map(|kind| kind.name);
         let Some(entry) = block.get("type") else {
-            let help = format!("the types are {}", known::listed(names()));
+            let help = format!("the types are {}", names::listed(names()));
             self.mistake_with_help(block.at.clone(), "a destination has no `type`", help);
             return None;
         };
         let text = self.text(entry)?;
         let kind = kinds.iter().copied().find(|kind| kind.name == text);
         if kind.is_none() {
-            let help = match known::likely(text, names()) {
+            let help = match names::likely(text, names()) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("the types are {}", known::listed(names())),
+                None => format!("the types are {}", names::listed(names())),
             };
             self.mistake_with_help(entry.value_at(), format!("unknown type `{text}`"), help);
         }
@@ -117,9 +118,9 @@ impl Compiler<'_> {
                 if words.contains(&text) {
                     return Some(Value::Text(text.to_owned()));
                 }
-                let help = match known::likely(text, words.iter().copied()) {
+                let help = match names::likely(text, words.iter().copied()) {
                     Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("it takes {}", known::listed(words.iter().copied())),
+                    None => format!("it takes {}", names::listed(words.iter().copied())),
                 };
                 self.mistake_with_help(entry.value_at(), format!("`{}` cannot be `{text}`", key.name), help);
                 None
