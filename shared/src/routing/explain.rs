@@ -61,7 +61,7 @@ impl Routes {
         for (route, places) in self.tried() {
             let outcome = match stopped_by {
                 Some(by) => Outcome::NotTried { stopped_by: by.to_owned() },
-                None => self.outcome(route, places, subject, &mut covered),
+                None => route.outcome(places, subject, &mut covered),
             };
             if let Outcome::Taken { stops, .. } = outcome {
                 taken = true;
@@ -70,27 +70,29 @@ impl Routes {
             explained.push(Explained { route: route.name.clone(), outcome });
         }
         if let Some((default, places)) = self.default() {
-            let outcome = if taken { Outcome::NotNeeded } else { self.outcome(default, places, subject, &mut covered) };
+            let outcome = if taken { Outcome::NotNeeded } else { default.outcome(places, subject, &mut covered) };
             let place = self.in_order.iter().position(|route| route.default).unwrap_or(explained.len());
             explained.insert(place, Explained { route: default.name.clone(), outcome });
         }
         explained
     }
+}
 
-    fn outcome(&self, route: &Route, places: &[usize], subject: Subject<'_>, covered: &mut Covered) -> Outcome {
-        let unless = route.unless.as_ref();
-        match route.verdict(subject) {
+impl Route {
+    fn outcome(&self, places: &[usize], subject: Subject<'_>, covered: &mut Covered) -> Outcome {
+        let unless = self.unless.as_ref();
+        match self.verdict(subject) {
             Verdict::Yes => {
-                let to = route.to.iter().zip(places).filter(|(_, place)| covered.insert(**place));
-                Outcome::Taken { to: to.map(|(name, _)| name.clone()).collect(), stops: route.stop }
+                let to = self.to.iter().zip(places).filter(|(_, place)| covered.insert(**place));
+                Outcome::Taken { to: to.map(|(name, _)| name.clone()).collect(), stops: self.stop }
             }
             Verdict::Unknown => {
-                let hangs = route.when.first(Verdict::Unknown, subject);
+                let hangs = self.when.first(Verdict::Unknown, subject);
                 let hangs = hangs.or_else(|| unless.and_then(|unless| unless.first(Verdict::Unknown, subject)));
                 Outcome::NeedsIssue { key: hangs.map_or_else(|| "any".to_owned(), |hangs| hangs.key.to_string()) }
             }
-            Verdict::No if route.when.verdict(subject) == Verdict::No => {
-                let refuses = route.when.first(Verdict::No, subject);
+            Verdict::No if self.when.verdict(subject) == Verdict::No => {
+                let refuses = self.when.first(Verdict::No, subject);
                 refuses.map_or(Outcome::NoneOfAny, |refuses| refuses.refused(subject))
             }
             Verdict::No => Outcome::Unless,
@@ -131,11 +133,11 @@ impl fmt::Display for Outcome {
                 if *stops { f.write_str("; stops here") } else { Ok(()) }
             }
             Self::Refused { key, wanted, found } => match &**found {
-                [] => write!(f, "`{key}` is absent, not {wanted}"),
+                [] => write!(f, "`{key}` is absent, wanted: {wanted}"),
                 found => {
                     let more = if found.len() > SHOWN_VALUES { ", …" } else { "" };
                     let shown = found[..found.len().min(SHOWN_VALUES)].join(", ");
-                    write!(f, "`{key}` is {shown}{more}, not {wanted}")
+                    write!(f, "`{key}` is {shown}{more}, wanted: {wanted}")
                 }
             },
             Self::NoneOfAny => f.write_str("no table of `any` matches"),

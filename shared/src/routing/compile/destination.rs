@@ -73,16 +73,14 @@ impl Compiler<'_> {
             return;
         }
         let begun = kind.needs.iter().find(|set| missing(set).len() < set.len());
-        let (message, example) = match begun.or_else(|| kind.needs.first().filter(|_| kind.needs.len() == 1)) {
-            Some(set) => {
-                let missing = missing(set);
-                (format!("a destination of type `{}` needs {}", kind.name, names::listed(missing.clone())), missing)
-            }
-            None => {
-                let sets: Vec<String> = kind.needs.iter().map(|set| names::listed(set.iter().copied())).collect();
-                (format!("a destination of type `{}` needs {}", kind.name, sets.join(", or ")), kind.needs[0].to_vec())
-            }
+        let (needed, example) = if let Some(set) = begun.or(if let [only] = kind.needs { Some(only) } else { None }) {
+            let missing = missing(set);
+            (names::listed(missing.clone()), missing)
+        } else {
+            let sets: Vec<String> = kind.needs.iter().map(|set| names::listed(set.iter().copied())).collect();
+            (sets.join(", or "), kind.needs[0].to_vec())
         };
+        let message = format!("a destination of type `{}` needs {needed}", kind.name);
         let lines = example.into_iter().map(|name| {
             let is_secret = kind.keys.iter().any(|key| key.name == name && key.takes == Takes::Secret);
             format!("`{name} = \"{}\"`", if is_secret { "secret:NAME" } else { "…" })

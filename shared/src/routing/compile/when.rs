@@ -106,7 +106,7 @@ impl Compiler<'_> {
                 "`{first}` is text and has nothing below it; an operator stands in braces: `{first} = {{ prefix = … }}`"
             )
         } else {
-            format!("the keys are {}, `{TAG}NAME` and paths that begin with `{DATA}.`", names::listed(names()))
+            format!("the keys are {}; `{TAG}NAME`, and paths that begin with `{DATA}.`", names::listed(names()))
         };
         self.mistake_with_help(entry.at.clone(), message, help);
     }

@@ -71,6 +71,6 @@ to = ["log"]
     assert_snapshot!(explained(&routes, &issue, &raw, LookedUp::No));
     let other = Normalized { level: Some("info".into()), release: Some("2.0".into()), ..event("weather.rain") };
     let told = explained(&routes, &other, &raw, LookedUp::Yes);
-    assert!(told.contains("absent: `release` is \"2.0\", not { prefix = \"1.\" }\n"), "{told}");
+    assert!(told.contains("absent: `release` is \"2.0\", wanted: { prefix = \"1.\" }\n"), "{told}");
     assert!(told.starts_with("rest: the default: another route took the event\n"), "{told}");
 }

@@ -39,28 +39,31 @@ fn each_operator_matches_what_it_says_and_nothing_else() {
         (r#"{ level = { not = { prefix = "err" } } }"#, false),
         (r#"{ title = { not = { glob = "Timeout*" } } }"#, true),
         (r#"{ title = { not = { not = { prefix = "Type" } } } }"#, true),
-        (r#"{ release = { exists = true } }"#, true),
-        (r#"{ release = { exists = false } }"#, false),
-        (r#"{ culprit = { exists = false } }"#, true),
+        ("{ release = { exists = true } }", true),
+        ("{ release = { exists = false } }", false),
+        ("{ culprit = { exists = false } }", true),
         // An absent key matches only that.
         (r#"{ culprit = { not = "x" } }"#, false),
         (r#"{ culprit = { glob = "*" } }"#, false),
-        (r#"{ culprit = { not = { exists = false } } }"#, false),
-        (r#"{ level = { not = { exists = false } } }"#, true),
+        ("{ culprit = { not = { exists = false } } }", false),
+        ("{ level = { not = { exists = false } } }", true),
         (r#"{ culprit = ["x", { exists = false }] }"#, true),
         (r#"{ tag.browser.name = "Firefox" }"#, true),
         (r#"{ "tag.browser.name" = "Firefox" }"#, true),
         (r#"{ tag."browser.name" = { prefix = "Fire" } }"#, true),
-        (r#"{ tag.browser = { exists = false } }"#, true),
+        ("{ tag.browser = { exists = false } }", true),
         (r#"{ tag.empty = "" }"#, true),
-        (r#"{ tag.empty = { exists = true } }"#, true),
+        ("{ tag.empty = { exists = true } }", true),
         (r#"{ tag.browser.name = { not = "Chrome" } }"#, true),
         (r#"{ tag.os = { not = "Windows" } }"#, false),
         (r#"{ any = [{ level = "fatal" }, { tag.browser.name = "Firefox" }] }"#, true),
         (r#"{ any = [{ level = "fatal" }, { tag.browser.name = "Chrome" }] }"#, false),
         (r#"{ level = "fatal", any = [{ level = "error" }] }"#, false),
-        (r#"{ level = "error", any = [{ level = "fatal" }, { any = [{ level = "error" }], title = { exists = true } }] }"#, true),
-        (r#"{ any = [{}] }"#, true),
+        (
+            r#"{ level = "error", any = [{ level = "fatal" }, { any = [{ level = "error" }], title = { exists = true } }] }"#,
+            true,
+        ),
+        ("{ any = [{}] }", true),
         (r#"{ resource = "error", action = "created" }"#, true),
     ] {
         assert_eq!(takes(when, &error, &Json::Null), expected, "{when}");
@@ -144,11 +147,8 @@ fn an_archived_issue_goes_by_both_names() {
 
 #[test]
 fn unless_takes_away_what_matches_all_of_it() {
-    let staging = Normalized {
-        level: Some("error".into()),
-        environment: Some("staging".into()),
-        ..event("error.created")
-    };
+    let staging =
+        Normalized { level: Some("error".into()), environment: Some("staging".into()), ..event("error.created") };
     for (unless, taken) in [
         (r#"{ environment = "staging" }"#, false),
         (r#"{ environment = "staging", level = "fatal" }"#, true),
@@ -166,10 +166,7 @@ fn unless_takes_away_what_matches_all_of_it() {
 
 #[test]
 fn an_operator_stands_in_braces_and_a_key_is_everything_before_the_value() {
-    let tagged = |name: &str| Normalized {
-        tags: [(name.to_owned(), "x".to_owned())].into(),
-        ..event("error.created")
-    };
+    let tagged = |name: &str| Normalized { tags: [(name.to_owned(), "x".to_owned())].into(), ..event("error.created") };
     for (when, name) in [
         ("when = { tag.prefix = \"x\" }", "prefix"),
         ("when.tag.prefix = \"x\"", "prefix"),
