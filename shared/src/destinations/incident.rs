@@ -34,9 +34,11 @@ pub(super) fn key(event: &Normalized) -> Option<String> {
     if event.resource != "metric_alert" {
         return None;
     }
-    // A rule has one open alert at a time, and its name is what `critical`, `warning` and `resolved` share.
-    let project = event.project.as_ref().and_then(|project| project.slug.as_deref()).unwrap_or_default();
-    Some(ids::hash(["metric_alert", &event.installation, project, event.rule.as_deref()?]))
+    // A rule has one open alert at a time. `critical`, `warning` and `resolved` share the path of its page, which has
+    // the rule's id; what follows the path may tell one notification from the next. Names need not be unique.
+    let page = event.url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let path = page.as_ref().map(http::Uri::path).filter(|path| *path != "/");
+    Some(ids::hash(["metric_alert", &event.installation, path.or(event.rule.as_deref())?]))
 }
 
 #[cfg(test)]
@@ -64,7 +66,13 @@ mod tests {
         let critical = event("metric_alert.critical");
         assert!(key(&critical).is_some());
         assert_eq!(key(&critical), key(&event("metric_alert.resolved")));
-        assert_ne!(key(&critical), key(&Normalized { rule: Some("another".to_owned()), ..critical.clone() }));
+        let of_page = |page: Option<&str>, rule: &str| {
+            key(&Normalized { url: page.map(str::to_owned), rule: Some(rule.to_owned()), ..critical.clone() })
+        };
+        let page = "https://sentry.example/organizations/acme/alerts/rules/details/2/";
+        assert_eq!(of_page(Some(&format!("{page}?notification_uuid=a")), "Slow"), of_page(Some(page), "Slower"));
+        assert_ne!(of_page(Some(page), "Slow"), of_page(Some(&page.replace("/2/", "/3/")), "Slow"));
+        assert_ne!(of_page(None, "Slow"), of_page(None, "Slower"));
         assert_eq!(key(&event("preprod_artifact.size_analysis_completed")), None);
     }
 

@@ -206,9 +206,10 @@ mod tests {
     use super::*;
     use crate::destinations::error::Next;
     use crate::destinations::retry;
-    use crate::destinations::testing::{accepted_at, calls, calls_of, rendered, samples, settings};
+    use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
     use crate::message::Field;
     use crate::normalized::Project;
+    use simulator::{Fault, IncidentState, PagerDuty};
 
     const ROUTING_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -238,6 +239,41 @@ mod tests {
             writeln!(shown, "{} {}", event.event, serde_json::to_string_pretty(&body).unwrap()).unwrap();
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[tokio::test]
+    async fn created_assigned_and_resolved_are_one_incident_even_when_each_first_try_failed() {
+        let account = PagerDuty::default();
+        let event = |name: &str| {
+            let event = samples().into_iter().find(|event| event.event == name).unwrap();
+            Normalized { issue: Some("7".to_owned()), installation: "i".to_owned(), ..event }
+        };
+        let steps = [
+            ("issue.created", IncidentState::Triggered),
+            ("issue.assigned", IncidentState::Acknowledged),
+            ("issue.resolved", IncidentState::Resolved),
+        ];
+        for (name, state) in steps {
+            // Carried out, although its answer was lost: the repeat must change nothing.
+            account.fail_next(1, &Fault::lost_answer());
+            let tries = || carried_out(calls(&KIND, &pagerduty(), &event(name)), account.router());
+            assert!(matches!(tries().await.unwrap_err().next(), Next::Retry { .. }), "{name}");
+            tries().await.unwrap();
+            let states: Vec<_> = account.incidents().iter().map(|incident| incident.state).collect();
+            assert_eq!(states, [state], "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn pagerduty_takes_what_every_sample_makes_and_a_refused_key_shuts_the_destination() {
+        let account = PagerDuty::default();
+        for event in samples() {
+            let taken = carried_out(calls(&KIND, &pagerduty(), &event), account.router()).await;
+            assert!(taken.is_ok(), "{}: {taken:?}", event.event);
+        }
+        account.knows("f".repeat(32));
+        let refused = carried_out(calls(&KIND, &pagerduty(), &samples()[0]), account.router()).await;
+        assert_eq!(refused.unwrap_err().to_string(), "refuses everything with 400: Invalid routing key");
     }
 
     #[test]

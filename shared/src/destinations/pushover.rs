@@ -204,10 +204,11 @@ mod tests {
 
     use super::*;
     use crate::destinations::error::Next;
-    use crate::destinations::testing::{accepted_at, calls, calls_of, rendered, samples, settings};
+    use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
     use crate::message::Field;
     use crate::normalized::Normalized;
     use crate::routing::Routes;
+    use simulator::Simulator;
 
     const KEYS: [(&str, &str); 2] = [("u", "user-key"), ("t", "app-token\n")];
 
@@ -324,6 +325,32 @@ mod tests {
         }
         let quiet = calls(&KIND, &pushover("priority = -2"), &issue("issue.resolved", "fatal"));
         assert_eq!(field(&fields(&quiet[0]).1, "priority"), Some("-2"));
+    }
+
+    #[tokio::test]
+    async fn pushover_takes_what_every_sample_makes_and_stops_ringing_when_the_issue_is_over() {
+        let keys = [("u", "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"), ("t", "azGDORePK8gMaC0QOYAMyEEuzJnyUi")];
+        let lines = "user = \"secret:u\"\ntoken = \"secret:t\"\npriority = 2\ndevice = \"phone\"";
+        let settings = settings("pushover", lines, keys);
+        let simulator = Simulator::new(simulator::Config::default());
+        for event in samples() {
+            let taken = carried_out(calls(&KIND, &settings, &event), simulator.pushover_router()).await;
+            assert!(taken.is_ok(), "{}: {taken:?}", event.event);
+        }
+        assert_eq!(simulator.pushover_messages().len(), samples().len());
+
+        let simulator = Simulator::new(simulator::Config::default());
+        let ringing = || {
+            let messages = simulator.pushover_messages();
+            messages.iter().filter(|message| message.rings_at(Timestamp::now())).count()
+        };
+        for (event, expected) in
+            [("issue.created", 1), ("issue.resolved", 0), ("issue.unresolved", 1), ("issue.ignored", 0)]
+        {
+            let calls = calls(&KIND, &settings, &issue(event, "fatal"));
+            carried_out(calls, simulator.pushover_router()).await.unwrap();
+            assert_eq!(ringing(), expected, "{event}");
+        }
     }
 
     #[test]

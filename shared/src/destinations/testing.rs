@@ -1,7 +1,11 @@
 //! What the tests of destinations share: settings out of a routes file, and notifications of the recorded samples.
 
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use tower::ServiceExt as _;
 
+use super::error::DeliveryError;
 use super::kind::{Action, Call, Kind, Notification};
 use super::settings::Settings;
 use crate::ids::{DeliveryId, EventId};
@@ -42,7 +46,7 @@ pub(super) fn rendered(
     event: &Normalized,
     message: &Message,
     original: Option<&[u8]>,
-) -> Result<Action, super::error::DeliveryError> {
+) -> Result<Action, DeliveryError> {
     let delivery =
         DeliveryId::of(&EventId::of_signature("00"), accepted_at(), &"d".parse().expect("a destination's name"));
     let notification = Notification {
@@ -66,4 +70,17 @@ pub(super) fn calls(kind: &Kind, settings: &Settings, event: &Normalized) -> Vec
 pub(super) fn calls_of(action: Action) -> Vec<Call> {
     let Action::Calls(calls) = action else { panic!("it calls") };
     calls
+}
+
+/// Makes the calls against a stand-in, in order; the first that fails ends it. Nobody listens on a socket.
+pub(super) async fn carried_out(calls: Vec<Call>, stand_in: axum::Router) -> Result<(), DeliveryError> {
+    for call in calls {
+        let (parts, body) = call.request.into_parts();
+        let request = http::Request::from_parts(parts, axum::body::Body::from(body));
+        let answer = stand_in.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
+        let (parts, body) = answer.into_parts();
+        let body: Bytes = body.collect().await.expect("an answer's body").to_bytes();
+        (call.judge)(&http::Response::from_parts(parts, body), accepted_at())?;
+    }
+    Ok(())
 }

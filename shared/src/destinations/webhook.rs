@@ -121,9 +121,10 @@ mod tests {
 
     use super::*;
     use crate::destinations::error::Next;
-    use crate::destinations::testing::{accepted_at, calls, calls_of, rendered, samples, settings};
+    use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
     use crate::message::Message;
     use crate::routing::Routes;
+    use simulator::Receiver;
 
     /// That of the specification's example.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -162,6 +163,31 @@ mod tests {
             writeln!(shown, "{}", serde_json::to_string_pretty(&body).unwrap()).unwrap();
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[tokio::test]
+    async fn a_receiver_finds_each_signature_right_in_whichever_form() {
+        let clock = || std::sync::Arc::new(|| accepted_at() + std::time::Duration::from_mins(2));
+        let receiver = |secret| Receiver::new(secret, clock(), simulator::Config::default().sleep);
+        let (old, new) = (SECRET, "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+        let both = format!("{new} {old}");
+        for (lines, original) in [("", None), ("body = \"original\"", Some("{\"a\": \"ü\"}\n".as_bytes()))] {
+            let lines = format!("url = \"secret:u\"\nsecret = \"secret:s\"\n{lines}");
+            let settings = settings("webhook", &lines, [("u", URL), ("s", both.as_str())]);
+            for secret in [old, new] {
+                let receiver = receiver(secret);
+                for event in samples() {
+                    let message = Message::of(&event, "https://sentry.example");
+                    let calls = calls_of(rendered(&KIND, &settings, &event, &message, original).unwrap());
+                    carried_out(calls, receiver.router()).await.unwrap();
+                }
+                assert_eq!(receiver.hooks().len(), samples().len());
+                assert!(original.is_none_or(|bytes| receiver.hooks().iter().all(|hook| hook.body == bytes)));
+            }
+        }
+        let wrong = receiver("whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB");
+        let refused = carried_out(calls(&KIND, &webhook(""), &samples()[0]), wrong.router()).await;
+        assert_eq!(refused.unwrap_err().to_string(), "refused with 400: no signature fits");
     }
 
     #[test]
