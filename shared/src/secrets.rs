@@ -4,6 +4,8 @@
 //! refused credential, a name that is not in it), so that a rotation needs no deploy and a forger causes no load. An
 //! unfilled one (`{}`, as the template makes it) is never kept: filling it works at once.
 
+mod redaction;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -238,12 +240,10 @@ impl DestinationSecrets {
         self.0.keys().map(String::as_str)
     }
 
-    /// `text` with every secret in it struck out: for what a destination answered, before it is recorded.
+    /// `text` with every secret in it struck out, also where it is encoded or only the telling part of an address: for
+    /// what a destination answered, before it is recorded.
     pub fn redact(&self, text: &str) -> String {
-        self.0.values().map(ExposeSecret::expose_secret).filter(|secret| secret.len() >= 6).fold(
-            text.to_owned(),
-            |text, secret| if text.contains(secret) { text.replace(secret, "[secret]") } else { text },
-        )
+        redaction::redact(text, self.0.values().map(ExposeSecret::expose_secret))
     }
 }
 
