@@ -4,10 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
+use crate::destinations;
+use crate::envelope;
 use crate::events::AcceptedEvent;
 use crate::ids::{DeliveryId, InstallationId};
 use crate::installation::{Budget, Install, Keeper, KeeperError};
@@ -113,32 +116,37 @@ impl<P: Platform> Dispatch<P> {
             return Ok(Done::Yes);
         }
         let mut normalized = Normalized::of(payload);
-        let in_force = if let Some(change) = lifecycle(payload) {
-            match self.live(payload.installation, change, event.accepted_at, deadline).await? {
-                Done::Yes => {}
-                undone => return Ok(undone),
-            }
-            // A broken routes file does not stand in the way of an install.
-            match self.in_force().await {
-                Ok(in_force) => in_force,
-                Err(error @ NoRoutes::Broken { .. }) => {
-                    tracing::error!(event.id = %event.id, "not routed: {error}");
-                    return Ok(Done::Yes);
+        let in_force = match (payload.installation, lifecycle(payload)) {
+            (Some(installation), Some(change)) => {
+                match self.live(installation, change, event.accepted_at, deadline).await? {
+                    Done::Yes => {}
+                    undone => return Ok(undone),
                 }
-                Err(error @ NoRoutes::Unreadable(_)) => return Err(error.into()),
+                // A broken routes file does not stand in the way of an install.
+                match self.in_force().await {
+                    Ok(in_force) => in_force,
+                    Err(error @ NoRoutes::Broken { .. }) => {
+                        tracing::error!(event.id = %event.id, "not routed: {error}");
+                        return Ok(Done::Yes);
+                    }
+                    Err(error @ NoRoutes::Unreadable(_)) => return Err(error.into()),
+                }
             }
-        } else {
-            let organization = self.meet(payload.installation, deadline).await?;
-            normalized.organization = normalized.organization.or(organization);
-            self.in_force().await?
+            (Some(installation), None) => {
+                let organization = self.meet(installation, deadline).await?;
+                normalized.organization = normalized.organization.or(organization);
+                self.in_force().await?
+            }
+            (None, _) => self.in_force().await?,
         };
         let planned = match self.decide(&in_force, &mut normalized, payload, event.accepted_at).await {
             Ok(planned) => planned,
             Err(wait) => return Ok(Done::Later(wait)),
         };
-        tracing::info!(event.id = %event.id, event.name = normalized.event, installation.id = %payload.installation, deliveries = planned.len(), "{}", normalized.headline());
+        tracing::info!(event.id = %event.id, event.name = normalized.event, installation.id = normalized.installation, deliveries = planned.len(), "{}", normalized.headline());
+        let original = original(event, payload);
         for planned in planned {
-            self.fan_out(event, group, &in_force, planned, &normalized).await?;
+            self.fan_out(event, &original, group, &in_force, planned, &normalized).await?;
         }
         Ok(Done::Yes)
     }
@@ -209,7 +217,9 @@ impl<P: Platform> Dispatch<P> {
         payload: &payload::Event,
         accepted_at: Timestamp,
     ) -> Result<Vec<Planned>, Duration> {
-        let installation = payload.installation;
+        let Some(installation) = payload.installation else {
+            return Ok(deliveries(in_force.routes.decide(normalized, &payload.raw, LookedUp::Failed)));
+        };
         if let Decision::Deliver(planned) = in_force.routes.decide(normalized, &payload.raw, LookedUp::No) {
             return Ok(planned);
         }
@@ -230,22 +240,31 @@ impl<P: Platform> Dispatch<P> {
                 LookedUp::Failed
             }
         };
-        match in_force.routes.decide(normalized, &payload.raw, looked_up) {
-            Decision::Deliver(planned) => Ok(planned),
-            Decision::NeedsIssue => Ok(Vec::new()),
-        }
+        Ok(deliveries(in_force.routes.decide(normalized, &payload.raw, looked_up)))
     }
 
     /// One record and one message. The record comes first: a message without one is a leftover.
     async fn fan_out(
         &self,
         event: &AcceptedEvent,
+        original: &Bytes,
         group: &str,
         in_force: &InForce,
         planned: Planned,
         normalized: &Normalized,
     ) -> Result<(), Undone> {
         let id = DeliveryId::of(&event.id, event.accepted_at, &planned.destination);
+        let installation: Option<InstallationId> = normalized.installation.parse().ok();
+        let destination = in_force.routes.destination(&planned.destination);
+        let kind = destination.and_then(|destination| destinations::kind(&destination.kind));
+        let forwards = destination.zip(kind).is_some_and(|(destination, kind)| (kind.forwards)(destination));
+        // One conversation an issue: then also what is no event of the issue itself keeps its order.
+        let issue_group = match (kind, installation, &normalized.issue) {
+            (Some(kind), Some(installation), Some(issue)) if kind.threads => {
+                Some(envelope::issue_group(installation, issue))
+            }
+            _ => None,
+        };
         let delivery = Delivery {
             id: id.clone(),
             event: event.id.clone(),
@@ -254,19 +273,19 @@ impl<P: Platform> Dispatch<P> {
             routes: in_force.version,
             accepted_at: event.accepted_at,
             normalized: normalized.clone(),
-            original: None,
+            original: forwards.then(|| original.clone()),
             resend: None,
         };
-        let group = format!("{}:{group}", planned.destination);
+        let group = format!("{}:{}", planned.destination, issue_group.as_deref().unwrap_or(group));
         let record = DeliveryRecord {
             id: id.clone(),
             event: event.id.clone(),
             event_name: normalized.event.clone(),
-            installation: normalized.installation.parse().ok(),
+            installation,
             destination: planned.destination,
             route: planned.route,
             group: group.clone(),
-            title: crate::destinations::one_line(normalized.headline(), 200),
+            title: destinations::one_line(normalized.headline(), 200),
             state: DeliveryState::Queued,
             attempts: 0,
             next_try_at: None,
@@ -302,6 +321,21 @@ impl<P: Platform> Dispatch<P> {
     }
 }
 
+/// Sentry's bytes as they came, but for a grant code: it may not be exchanged yet, and is as good as a password.
+fn original(event: &AcceptedEvent, payload: &payload::Event) -> Bytes {
+    match &payload.data {
+        Data::Installation(installation) if installation.code.is_some() => payload.raw.to_string().into(),
+        _ => event.body.clone(),
+    }
+}
+
+fn deliveries(decision: Decision) -> Vec<Planned> {
+    match decision {
+        Decision::Deliver(planned) => planned,
+        Decision::NeedsIssue => Vec::new(),
+    }
+}
+
 /// A change in an installation's life that the body itself vouches for.
 enum Change<'a> {
     Created(Option<&'a secrecy::SecretString>),
@@ -313,7 +347,7 @@ fn lifecycle(payload: &payload::Event) -> Option<Change<'_>> {
     let Data::Installation(installation) = &payload.data else { return None };
     let uuid: InstallationId = installation.uuid.as_deref()?.parse().ok()?;
     match payload.action.as_str() {
-        _ if uuid != payload.installation => None,
+        _ if Some(uuid) != payload.installation => None,
         "created" => Some(Change::Created(installation.code.as_ref())),
         "deleted" => Some(Change::Deleted),
         _ => None,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ids::{EventId, InstallationId, Resource, hash};
+use crate::ids::{DestinationName, EventId, InstallationId, Resource, hash};
 
 /// What is checked of a body before it is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,32 @@ impl Envelope {
     }
 }
 
+/// Action and installation of an event of the bundle's own, which may be about none.
+pub fn own(body: &[u8]) -> Result<(String, Option<InstallationId>), BadEnvelope> {
+    #[derive(Deserialize)]
+    struct Fields {
+        action: String,
+        installation: Option<Installation>,
+    }
+    #[derive(Deserialize)]
+    struct Installation {
+        uuid: String,
+    }
+    let fields: Fields = serde_json::from_slice(body).map_err(|_| BadEnvelope::NotAnEvent)?;
+    let installation = fields.installation.map(|installation| installation.uuid.parse());
+    Ok((fields.action, installation.transpose().map_err(|_| BadEnvelope::NoInstallation)?))
+}
+
+/// The group of what concerns one issue: on `events.fifo`, and behind the destination's name on `deliveries.fifo`.
+pub fn issue_group(installation: InstallationId, issue: &str) -> String {
+    short(hash(["issue", &installation.to_string(), issue]))
+}
+
+fn short(mut hash: String) -> String {
+    hash.truncate(32);
+    hash
+}
+
 /// The group on `events.fifo`: what must be handled in order. 64 hex digits cut to 32.
 ///
 /// Lifecycle by installation; what concerns an issue by installation and issue; a metric alert by its own id;
@@ -60,18 +86,20 @@ impl Envelope {
 /// event id.
 pub fn group(resource: &Resource, envelope: &Envelope, body: &[u8], event: &EventId) -> String {
     let installation = envelope.installation.to_string();
-    let ordered_by = match resource.as_str() {
-        "installation" | "uninstallation" => Some(("installation", String::new())),
-        "issue" | "event_alert" | "comment" | "seer" | "activity_alert" => issue_id(body).map(|id| ("issue", id)),
-        "metric_alert" => metric_alert_id(body).map(|id| ("metric_alert", id)),
+    let group = match resource.as_str() {
+        "installation" | "uninstallation" => Some(short(hash(["installation", &installation, ""]))),
+        "issue" | "event_alert" | "comment" | "seer" | "activity_alert" => {
+            issue_id(body).map(|id| issue_group(envelope.installation, &id))
+        }
+        "metric_alert" => metric_alert_id(body).map(|id| short(hash(["metric_alert", &installation, &id]))),
         _ => None,
     };
-    let mut group = match ordered_by {
-        Some((kind, id)) => hash([kind, &installation, &id]),
-        None => hash(["event", event.as_str()]),
-    };
-    group.truncate(32);
-    group
+    group.unwrap_or_else(|| short(hash(["event", event.as_str()])))
+}
+
+/// The group of the bundle's own events about a destination.
+pub fn destination_group(destination: &DestinationName) -> String {
+    short(hash(["destination", destination.as_str()]))
 }
 
 /// Only the ids are read, tolerantly: text or number, and whatever else is there is skipped unread.
@@ -160,6 +188,19 @@ mod tests {
     }
 
     #[test]
+    fn an_event_of_our_own_may_be_about_no_installation() {
+        let id: InstallationId = UUID.parse().unwrap();
+        for (body, expected) in [
+            (r#"{"action":"x","data":{}}"#.to_owned(), Ok(("x".to_owned(), None))),
+            (format!(r#"{{"action":"x","installation":{{"uuid":"{UUID}"}}}}"#), Ok(("x".to_owned(), Some(id)))),
+            (r#"{"action":"x","installation":{"uuid":"1"}}"#.to_owned(), Err(BadEnvelope::NoInstallation)),
+            ("{}".to_owned(), Err(BadEnvelope::NotAnEvent)),
+        ] {
+            assert_eq!(own(body.as_bytes()), expected, "{body}");
+        }
+    }
+
+    #[test]
     fn what_concerns_one_issue_shares_a_group_whatever_the_type_of_its_id() {
         let event = EventId::of_signature("00");
         let group_of = |resource: &str, data: &str| {
@@ -169,6 +210,7 @@ mod tests {
         };
         let issue_7 = group_of("issue", r#"{"issue":{"id":"7"}}"#);
         assert_eq!(issue_7.len(), 32);
+        assert_eq!(issue_7, issue_group(UUID.parse().unwrap(), "7"));
         for (resource, data) in [
             ("issue", r#"{"issue":{"id":7,"more":[{}]}}"#),
             ("event_alert", r#"{"event":{"issue_id":"7"}}"#),

@@ -12,11 +12,11 @@ use crate::ids::{EventId, Resource};
 use crate::ports::{Message, Received};
 use crate::wire::{self, BadMessage};
 
-/// A webhook whose signature was right and whose envelope is one.
+/// A webhook whose signature was right and whose envelope is one; or an event of the bundle's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedEvent {
     pub id: EventId,
-    /// From `Sentry-Hook-Resource`, which is not signed.
+    /// From `Sentry-Hook-Resource`, which is not signed; or the bundle's own.
     pub resource: Resource,
     /// Sentry's `Request-ID`, new for each attempt: for logs alone.
     pub request_id: Option<String>,
@@ -52,7 +52,7 @@ impl AcceptedEvent {
         }
         Ok(Self {
             id: attribute("event")?.parse().map_err(|_| BadMessage::Unreadable("event"))?,
-            resource: attribute("resource")?.parse().map_err(|_| BadMessage::Unreadable("resource"))?,
+            resource: Resource::from_queue(attribute("resource")?).map_err(|_| BadMessage::Unreadable("resource"))?,
             request_id: message.attributes.get("request_id").cloned(),
             accepted_at: attribute("accepted_at")?
                 .parse()

@@ -82,6 +82,12 @@ impl EventId {
     pub fn of_signature(signature_hex: &str) -> Self {
         Self(hex(&Sha256::digest(signature_hex)))
     }
+
+    /// Of an event of the bundle's own, which nobody signs: the SHA-256 of its body. What it is about and when stands
+    /// in the body, so the same thing told twice is one event.
+    pub fn of_body(body: &[u8]) -> Self {
+        Self(hex(&Sha256::digest(body)))
+    }
 }
 
 /// One accepted event on its way to one destination.
@@ -105,16 +111,37 @@ text_id!(DestinationName, "a destination's name (1 to 64 of A-Z a-z 0-9 - _)", |
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 });
 
-/// The value of `Sentry-Hook-Resource`: 1 to 64 of `a-z 0-9 _ . -`, and not `switchboard`, which is the bundle's own.
-/// An open set: what nobody knows yet is kept.
+/// The value of `Sentry-Hook-Resource`: 1 to 64 of `a-z 0-9 _ . -`, and not `switchboard`, which is the bundle's own
+/// and comes in by [`Resource::from_queue`] alone. An open set: what nobody knows yet is kept.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Resource(String);
 
 text_id!(Resource, "a resource (1 to 64 of a-z 0-9 _ . -, and not switchboard)", |text| {
+    is_resource(text) && text != Resource::OWN
+});
+
+impl Resource {
+    const OWN: &str = "switchboard";
+
+    /// That of the events which the bundle makes itself.
+    pub fn own() -> Self {
+        Self(Self::OWN.to_owned())
+    }
+
+    pub fn is_own(&self) -> bool {
+        self.0 == Self::OWN
+    }
+
+    /// As it stands on `events.fifo`, where nobody but the bundle puts anything: its own is taken too.
+    pub fn from_queue(text: &str) -> Result<Self, BadId> {
+        if text == Self::OWN { Ok(Self::own()) } else { text.parse() }
+    }
+}
+
+fn is_resource(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'.' | b'-'))
-        && text != "switchboard"
-});
+}
 
 fn is_hex_64(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -163,7 +190,9 @@ mod tests {
         }
         for bad in ["", "Issue", "is sue", "switchboard", "ü", &"x".repeat(65)] {
             assert!(bad.parse::<Resource>().is_err(), "{bad}");
+            assert_eq!(Resource::from_queue(bad).is_ok(), bad == "switchboard", "{bad}");
         }
+        assert!(Resource::own().is_own() && !Resource::from_queue("issue").unwrap().is_own());
     }
 
     #[test]

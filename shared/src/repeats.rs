@@ -29,9 +29,9 @@ pub(crate) async fn is_repeat(
     if remember(deliveries, &format!("seen#{}", event.id), &seen, now).await? {
         return Ok(true);
     }
-    let Some(issue) = issue_id(payload) else { return Ok(false) };
+    let (Some(installation), Some(issue)) = (payload.installation, issue_id(payload)) else { return Ok(false) };
     let last = Mark { digest: payload::content_digest(payload), accepted_at: event.accepted_at };
-    remember(deliveries, &format!("last#{}#{issue}", payload.installation), &last, now).await
+    remember(deliveries, &format!("last#{installation}#{issue}"), &last, now).await
 }
 
 fn issue_id(payload: &payload::Event) -> Option<&str> {

@@ -12,7 +12,7 @@ impl Normalized {
             event: event.name(),
             resource: event.resource.to_string(),
             action: event.action.clone(),
-            installation: event.installation.to_string(),
+            installation: event.installation.map(|id| id.to_string()).unwrap_or_default(),
             actor: event.actor.as_ref().and_then(|actor| actor.name()).map(str::to_owned),
             ..Self::default()
         };
@@ -29,6 +29,7 @@ impl Normalized {
                 "activity_alert" => normalized.read_activity_alert(data),
                 "seer" => normalized.read_seer(data),
                 "preprod_artifact" => normalized.read_preprod_artifact(data),
+                "switchboard" => normalized.read_own(data),
                 _ => {}
             },
         }
@@ -155,6 +156,17 @@ impl Normalized {
         let title = format!("{step} {outcome}");
         self.title = Some(if app.is_empty() { title } else { format!("{}: {title}", app.join(" ")) });
         self.value = text(data, "/errorMessage").or_else(|| text(data, "/errorCode"));
+    }
+
+    /// What the bundle tells of itself.
+    fn read_own(&mut self, data: &Value) {
+        let what = match self.action.as_str() {
+            "destination_paused" => "is paused",
+            "destination_resumed" => "is back",
+            _ => return,
+        };
+        self.title = text(data, "/destination").map(|name| format!("Destination `{name}` {what}"));
+        self.value = text(data, "/reason");
     }
 
     /// Fills organization and project slug, where nothing better is known: the API's own address first.

@@ -21,7 +21,7 @@ pub use self::shapes::{
     Metadata, MetricAlert, MetricAlertDetails, Person, Setting, Slug,
 };
 pub use self::tolerant::{Id, Tags};
-use crate::envelope::{BadEnvelope, Envelope};
+use crate::envelope::{self, BadEnvelope, Envelope};
 use crate::ids::{InstallationId, Resource};
 
 /// One webhook. Its `Debug` shows no payload: that holds personal data.
@@ -29,7 +29,8 @@ use crate::ids::{InstallationId, Resource};
 pub struct Event {
     pub resource: Resource,
     pub action: String,
-    pub installation: InstallationId,
+    /// None for the bundle's own events that are about no installation.
+    pub installation: Option<InstallationId>,
     pub actor: Option<Actor>,
     pub data: Data,
     /// The whole body, but for a grant code (`data.installation.code`), which is only in [`Installation::code`].
@@ -54,10 +55,16 @@ pub enum Data {
 impl Event {
     /// Reads a body whose envelope was checked before. Fails on a broken envelope only, never on what is in `data`.
     pub fn parse(resource: &Resource, body: &[u8]) -> Result<Self, BadEnvelope> {
-        let Envelope { action, installation } = Envelope::parse(body)?;
-        let mut raw = mend::value(body).unwrap_or_else(
-            || serde_json::json!({ "action": action, "installation": { "uuid": installation.to_string() }, "data": null }),
-        );
+        let (action, installation) = if resource.is_own() {
+            envelope::own(body)?
+        } else {
+            let Envelope { action, installation } = Envelope::parse(body)?;
+            (action, Some(installation))
+        };
+        let mut raw = mend::value(body).unwrap_or_else(|| {
+            let uuid = installation.map(|id| id.to_string());
+            serde_json::json!({ "action": action, "installation": { "uuid": uuid }, "data": null })
+        });
         let code = take_grant_code(&mut raw);
         let data = Data::read(resource, raw.get("data").unwrap_or(&Value::Null), code);
         let actor = raw.get("actor").and_then(|actor| Actor::deserialize(actor).ok());

@@ -1,6 +1,6 @@
 //! The names that can be meant: Sentry's events and levels.
 
-/// Every event of Sentry's documentation and source, as it comes on the wire.
+/// Every event of Sentry's documentation and source, as it comes on the wire, and the bundle's own.
 pub(super) const EVENTS: &[&str] = &[
     "activity_alert.triggered",
     "comment.created",
@@ -31,6 +31,9 @@ pub(super) const EVENTS: &[&str] = &[
     "seer.root_cause_started",
     "seer.solution_completed",
     "seer.solution_started",
+    // The bundle's own.
+    "switchboard.destination_paused",
+    "switchboard.destination_resumed",
 ];
 
 /// The documentation's name, and the name on the wire.
