@@ -2,21 +2,32 @@
 //!
 //! Only here a notification becomes a message. A retry is the queue hiding the message until its next try, which
 //! holds back later deliveries of the same issue to the same destination, and nothing else.
+//!
+//! What is for a destination that is not open is put aside: parked in the deliveries' table, where [`Deliver::tick`]
+//! finds it. The queue must not keep it, since SQS looks at the first 120,000 messages of a FIFO queue alone.
+
+mod announce;
+mod call;
+mod circuit;
+mod tick;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::call::Undelivered;
+use self::circuit::Sign;
+pub use self::tick::Ticked;
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
-use crate::destinations::error::{DeliveryError, Next};
-use crate::destinations::kind::{Action, CALL_TIMEOUT, Kind, MAX_ANSWER_BYTES, Notification};
+use crate::destinations::error::Next;
+use crate::destinations::kind::Kind;
 use crate::destinations::settings::Settings;
 use crate::destinations::{self, retry};
-use crate::message::Message;
+use crate::ids::DestinationName;
 use crate::ports::{
-    Claim, Clock, Deliveries, DeliveryRecord, EventBus, Failure, Outcome, Outgoing, Platform, Policy, Received,
+    Circuit, Claim, Clock, Deliveries, DeliveryRecord, DeliveryState, Failure, Outcome, Parking, Platform, Received,
     StoreError, Written,
 };
 use crate::routes_in_force::{NoRoutes, RoutesInForce};
@@ -27,6 +38,8 @@ use crate::telemetry::{self, Counter, chain};
 
 /// What needs routes or secrets that are broken waits this long: 100 receives are then 50 h.
 pub const MISCONFIGURED_WAIT: Duration = Duration::from_mins(30);
+/// Somebody who writes the same row at the same time is met a few times at most.
+const RACES: usize = 5;
 
 /// `deliver`, with what it keeps between messages.
 pub struct Deliver<P> {
@@ -39,6 +52,8 @@ pub struct Deliver<P> {
 /// A try that is ready to be made.
 struct Ready {
     kind: &'static Kind,
+    /// As the routes file has it.
+    waits: Vec<Duration>,
     settings: Settings,
     secrets: Arc<DestinationSecrets>,
 }
@@ -82,8 +97,17 @@ impl<P: Platform> Deliver<P> {
 
     async fn try_once(&self, delivery: &Delivery) -> Result<Done, StoreError> {
         let clock = self.platform.clock();
+        let health = self.platform.deliveries().destination(&delivery.destination).await?;
+        if health.state != Circuit::Open
+            && let Some(done) = self.put_aside(delivery).await?
+        {
+            return Ok(done);
+        }
         let ready = match self.prepare(delivery).await {
-            Ok(ready) => Ok(ready),
+            Ok(ready) => {
+                let known = self.known(&ready, delivery).await?;
+                Ok((ready, known))
+            }
             Err(NotReady::Misconfigured(why)) if !retry::is_too_old(delivery.accepted_at, clock.now()) => {
                 tracing::error!(delivery.id = %delivery.id, destination.name = %delivery.destination, "waits for 30 min: {why}");
                 return Ok(Done::Later(MISCONFIGURED_WAIT));
@@ -107,14 +131,126 @@ impl<P: Platform> Deliver<P> {
                 return Ok(Done::Yes);
             }
         };
-        let outcome = match ready {
-            Ok(ready) => self.send(&ready, delivery, &record).await,
-            Err(why) => Outcome::Failed {
-                failure: Failure { error: why, ..Failure::default() },
-                message: Some(delivery.to_json()),
-            },
+        let (ready, known) = match ready {
+            Ok(ready) => ready,
+            Err(why) => {
+                return self.settle(&record, dead_letter(why, delivery)).await.map(|done| done.unwrap_or(Done::Failed));
+            }
         };
-        self.settle(delivery, &record, outcome).await
+        let (outcome, sign) = match self.send(&ready, delivery, known).await {
+            Ok(told) => {
+                let settled = self.settle(&record, told.into()).await?;
+                if health.failures > 0 {
+                    self.mark(&delivery.destination, Sign::Answers, "").await;
+                }
+                return Ok(settled.unwrap_or(Done::Failed));
+            }
+            Err(undelivered) => {
+                let sign = Sign::of(&undelivered.error);
+                (self.after_failure(&ready, delivery, &record, undelivered).await, sign)
+            }
+        };
+        if sign == Sign::Answers && health.failures > 0 {
+            self.mark(&delivery.destination, sign, "").await;
+        }
+        if let Some(done) = self.settle(&record, outcome.clone()).await? {
+            return Ok(done);
+        }
+        // It was to be parked, and its destination has opened meanwhile: then the queue has it again.
+        let Outcome::Parked(Parking { failure: Some(failure), .. }) = outcome else { return Ok(Done::Failed) };
+        let at = clock.now() + retry::WAITS[0];
+        self.settle(&record, Outcome::Retry { at, failure }).await.map(|done| done.unwrap_or(Done::Failed))
+    }
+
+    /// What becomes of a delivery whose try failed while its destination was open, or seemed so.
+    async fn after_failure(
+        &self,
+        ready: &Ready,
+        delivery: &Delivery,
+        record: &DeliveryRecord,
+        undelivered: Undelivered,
+    ) -> Outcome {
+        let Undelivered { error, failure } = undelivered;
+        let sign = Sign::of(&error);
+        if matches!(sign, Sign::Trouble { .. } | Sign::Shut { .. })
+            && self.mark(&delivery.destination, sign, &failure.error).await != Circuit::Open
+        {
+            let message = Some(delivery.to_json());
+            return Outcome::Parked(Parking { failure: Some(failure), message, ..Parking::default() });
+        }
+        let now = self.platform.clock().now();
+        let too_old = retry::is_too_old(delivery.accepted_at, now);
+        let next = match error.next() {
+            // The row that says so could not be written: it is found out again.
+            Next::Pause { .. } => Next::Retry { not_before: None },
+            next => next,
+        };
+        let at = retry::next_try(next, &ready.waits, record.attempts, now, self.platform.chance());
+        if let Some(at) = at.filter(|_| !too_old) {
+            return Outcome::Retry { at, failure };
+        }
+        let too_old = too_old && matches!(next, Next::Retry { .. });
+        let error = if too_old { format!("too old for another try: {}", failure.error) } else { failure.error };
+        Outcome::Failed { failure: Failure { error, ..failure }, message: Some(delivery.to_json()) }
+    }
+
+    /// Writes into the destination's row what a try says about it, and tells of it where that pauses it. Returns the
+    /// state after that; a row that cannot be read or written leaves it as it was.
+    async fn mark(&self, name: &DestinationName, sign: Sign, reason: &str) -> Circuit {
+        let written = async {
+            for _ in 0..RACES {
+                let row = self.platform.deliveries().destination(name).await?;
+                let (now, chance) = (self.platform.clock().now(), self.platform.chance());
+                let Some(after) = circuit::after_try(&row, sign, reason, now, chance) else { return Ok(row.state) };
+                if self.platform.deliveries().write_destination(&after).await? == Written::Done {
+                    if after.state == Circuit::Paused {
+                        tracing::error!(destination.name = %name, probe_at = ?after.probe_at, "paused, what is for it is parked: {reason}");
+                        self.announce_paused(&after).await;
+                    }
+                    return Ok(after.state);
+                }
+            }
+            Ok::<_, StoreError>(Circuit::Open)
+        };
+        written.await.unwrap_or_else(|error| {
+            tracing::error!(destination.name = %name, "how it does could not be recorded: {}", chain(&error));
+            Circuit::Open
+        })
+    }
+
+    /// Parks a delivery untried. `None` if there is nothing to park, or its destination has opened meanwhile: then the
+    /// message goes its usual way.
+    async fn put_aside(&self, delivery: &Delivery) -> Result<Option<Done>, StoreError> {
+        for _ in 0..RACES {
+            let now = self.platform.clock().now();
+            let Some(record) = self.platform.deliveries().read(&delivery.id).await? else { return Ok(None) };
+            let (record, claimed) = match record.state {
+                DeliveryState::Queued => (record, false),
+                // A dead letter that an operator sends again: by the claim it is queued.
+                DeliveryState::Failed if delivery.resend.is_some() => {
+                    match self.platform.deliveries().claim(&delivery.id, delivery.resend, now).await? {
+                        Claim::Taken(record) => (record, true),
+                        Claim::Early(_) | Claim::Leftover(_) | Claim::Missing => return Ok(None),
+                    }
+                }
+                DeliveryState::Sent | DeliveryState::Accepted | DeliveryState::Failed | DeliveryState::Parked => {
+                    return Ok(None);
+                }
+            };
+            let parking = Parking {
+                failure: None,
+                message: Some(delivery.to_json()),
+                next_try_at: record.next_try_at,
+                probe: claimed,
+            };
+            if let Some(done) = self.settle(&record, Outcome::Parked(parking)).await? {
+                return Ok(Some(done));
+            }
+            if self.platform.deliveries().destination(&delivery.destination).await?.state == Circuit::Open {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Done::Failed))
     }
 
     async fn prepare(&self, delivery: &Delivery) -> Result<Ready, NotReady> {
@@ -146,84 +282,46 @@ impl<P: Platform> Deliver<P> {
         };
         let settings = Settings::resolve(destination, &secrets)
             .map_err(|name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`")))?;
-        Ok(Ready { kind, settings, secrets })
+        let waits = destination.retry.clone().unwrap_or_else(|| kind.waits.to_vec());
+        Ok(Ready { kind, waits, settings, secrets })
     }
 
-    async fn send(&self, ready: &Ready, delivery: &Delivery, record: &DeliveryRecord) -> Outcome {
-        let (clock, chance) = (self.platform.clock(), self.platform.chance());
-        let (status, error) = match self.call(ready, delivery).await {
-            Ok(status) if status == Some(202) => return Outcome::Accepted { status, warning: None },
-            Ok(status) => return Outcome::Sent { status, warning: None },
-            Err(failed) => failed,
-        };
-        let failure = Failure { status, error: ready.secrets.redact(&chain(&error)), answer: None };
-        let now = clock.now();
-        let waits = ready.kind.waits;
-        if let Some(at) = retry::next_try(error.next(), waits, record.attempts, delivery.accepted_at, now, chance) {
-            return Outcome::Retry { at, failure };
-        }
-        let too_old = matches!(error.next(), Next::Retry { .. }) && retry::is_too_old(delivery.accepted_at, now);
-        let error = if too_old { format!("too old for another try: {}", failure.error) } else { failure.error };
-        Outcome::Failed { failure: Failure { error, ..failure }, message: Some(delivery.to_json()) }
-    }
-
-    /// The last answer's status where there was a call and an answer.
-    async fn call(&self, ready: &Ready, delivery: &Delivery) -> Result<Option<u16>, (Option<u16>, DeliveryError)> {
-        let message = Message::of(&delivery.normalized, self.base_url.as_str());
-        let notification = Notification {
-            delivery: &delivery.id,
-            event: &delivery.normalized,
-            message: &message,
-            thread: None,
-            original: delivery.original.as_deref(),
-            accepted_at: delivery.accepted_at,
-            now: self.platform.clock().now(),
-        };
-        match (ready.kind.render)(&ready.settings, &notification).map_err(|error| (None, error))? {
-            Action::Log(line) => {
-                tracing::info!(destination.name = %delivery.destination, "{line}");
-                Ok(None)
-            }
-            Action::Put(event) => {
-                self.platform.bus().put(event).await.map(|()| None).map_err(|error| (None, error.into()))
-            }
-            Action::Calls(calls) => {
-                let mut status = None;
-                for call in calls {
-                    let policy = Policy { guarded: true, timeout: CALL_TIMEOUT, max_body_bytes: MAX_ANSWER_BYTES };
-                    let answer = self.platform.outgoing().call(call.request, policy).await;
-                    let answer = answer.map_err(|error| (None, error.into()))?;
-                    status = Some(answer.status().as_u16());
-                    (call.judge)(&answer, self.platform.clock().now()).map_err(|error| (status, error))?;
-                }
-                Ok(status)
-            }
-        }
-    }
-
-    async fn settle(&self, delivery: &Delivery, record: &DeliveryRecord, outcome: Outcome) -> Result<Done, StoreError> {
+    /// Ends a try, or parks without one. `None`: somebody else has settled the delivery meanwhile, or its destination
+    /// is open and it was to be parked; nothing has changed.
+    async fn settle(&self, record: &DeliveryRecord, outcome: Outcome) -> Result<Option<Done>, StoreError> {
         let now = self.platform.clock().now();
-        let done = match &outcome {
+        let settled = self.platform.deliveries().settle(&record.id, record.attempts, outcome.clone(), now).await?;
+        if settled == Written::Conflict {
+            tracing::warn!(delivery.id = %record.id, "this delivery or its destination has changed meanwhile");
+            return Ok(None);
+        }
+        let (id, destination, attempt) = (&record.id, &record.destination, record.attempts);
+        Ok(Some(match outcome {
             Outcome::Sent { .. } | Outcome::Accepted { .. } => Done::Yes,
-            Outcome::Parked(_) => Done::Yes,
+            Outcome::Parked(Parking { failure: None, .. }) => {
+                tracing::info!(delivery.id = %id, destination.name = %destination, "parked: its destination is paused");
+                Done::Yes
+            }
+            Outcome::Parked(Parking { failure: Some(Failure { status, error, .. }), .. }) => {
+                tracing::warn!(delivery.id = %id, destination.name = %destination, attempt, status, error, "delivery failed and is parked: its destination is paused");
+                Done::Yes
+            }
             Outcome::Retry { at, failure: Failure { status, error, .. } } => {
-                tracing::warn!(delivery.id = %delivery.id, destination.name = %delivery.destination, attempt = record.attempts, status, error, next_try_at = %at, "delivery failed, it is tried again");
-                Done::Later(until(*at, now))
+                tracing::warn!(delivery.id = %id, destination.name = %destination, attempt, status, error, next_try_at = %at, "delivery failed, it is tried again");
+                Done::Later(until(at, now))
             }
             Outcome::Failed { failure: Failure { status, error, .. }, .. } => {
                 telemetry::count(Counter::DeliveriesFailed, now);
-                tracing::error!(delivery.id = %delivery.id, destination.name = %delivery.destination, attempt = record.attempts, status, error, "delivery given up: it is a dead letter now");
+                tracing::error!(delivery.id = %id, destination.name = %destination, attempt, status, error, "delivery given up: it is a dead letter now");
                 Done::Yes
             }
-        };
-        match self.platform.deliveries().settle(&delivery.id, record.attempts, outcome, now).await? {
-            Written::Done => Ok(done),
-            Written::Conflict => {
-                tracing::warn!(delivery.id = %delivery.id, "somebody else has settled this delivery meanwhile");
-                Ok(Done::Failed)
-            }
-        }
+        }))
     }
+}
+
+fn dead_letter(why: String, delivery: &Delivery) -> Outcome {
+    let failure = Failure { error: why, ..Failure::default() };
+    Outcome::Failed { failure, message: Some(delivery.to_json()) }
 }
 
 fn until(at: Timestamp, now: Timestamp) -> Duration {

@@ -9,12 +9,13 @@ use http::{HeaderMap, Request, Response};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use shared::deliver::Deliver;
+use shared::deliver::{Deliver, Ticked};
 use shared::dispatch::Dispatch;
 use shared::ids::InstallationId;
 use shared::installation::Keeper;
 use shared::ports::{
-    Clock, Consume, Deliveries, DeliveryRecord, Installation, Installations, Secret, Settings, Written,
+    Clock, Consume, Deliveries, DeliveryRecord, DestinationHealth, Installation, Installations, Secret, Settings,
+    Written,
 };
 use shared::refresh::{Refresh, Tick};
 use shared::secrets::AppSecrets;
@@ -32,6 +33,7 @@ use crate::ports::{Buses, Counted, FaultyQueue, FaultySettings, Ports, Steady, V
 /// As the functions have it on AWS.
 const VISIBILITY: Duration = Duration::from_mins(3);
 const DISPATCH_TIME: Duration = Duration::from_secs(58);
+const DELIVER_TIME: Duration = Duration::from_secs(28);
 const REFRESH_TIME: Duration = Duration::from_secs(230);
 
 /// What rings for issues and alerts in the project *Backend*.
@@ -181,19 +183,40 @@ impl World {
         tokio::time::sleep(left).await;
     }
 
-    /// One tick of the schedule.
+    /// One tick of `refresh`.
     pub(crate) async fn tick(&self) -> Tick {
         self.refresh.tick(self.now() + REFRESH_TIME).await.unwrap()
     }
 
-    /// Lets time pass as it does in service: with a tick every 5 minutes.
+    /// One tick of `deliver`, and what it brought about.
+    pub(crate) async fn tick_deliver(&self) -> Ticked {
+        let ticked = self.deliver.tick(self.now() + DELIVER_TIME).await.unwrap();
+        self.work().await;
+        ticked
+    }
+
+    /// Lets time pass as it does in service: with a tick of `deliver` every minute (as long as that has anything to do)
+    /// and of `refresh` every five.
     pub(crate) async fn live(&self, time: Duration) {
+        const REFRESHED_EVERY: Duration = Duration::from_mins(5);
         let end = self.now() + time;
+        let mut refreshed = self.now();
         while self.now() < end {
+            let is_calm = self.ports.deliveries.not_open().await.unwrap().is_empty();
+            let step = if is_calm { REFRESHED_EVERY } else { Duration::from_mins(1) };
             let left = Duration::try_from(end.duration_since(self.now())).unwrap_or_default();
-            self.pass(left.min(Duration::from_mins(5))).await;
-            self.tick().await;
+            self.pass(left.min(step)).await;
+            self.tick_deliver().await;
+            if self.now() >= refreshed + REFRESHED_EVERY {
+                refreshed = self.now();
+                self.tick().await;
+            }
         }
+    }
+
+    /// How a destination does.
+    pub(crate) async fn health(&self, destination: &str) -> DestinationHealth {
+        self.ports.deliveries.destination(&destination.parse().unwrap()).await.unwrap()
     }
 
     pub(crate) async fn row(&self, installation: &str) -> Option<Installation> {
