@@ -2,6 +2,7 @@
 
 mod config;
 mod deliver;
+mod discord;
 mod events;
 mod faults;
 mod mattermost;
@@ -16,12 +17,14 @@ mod simulator;
 mod slack;
 mod stand_in;
 mod state;
+mod teams;
 #[cfg(test)]
 mod testing;
 mod webhooks;
 
 pub use config::{AppKind, Clock, Config, Project, Sleep, Version};
 pub use deliver::{Answering, Deliver, IntoRouter, OverHttp, SendFailure};
+pub use discord::{Discord, DiscordMessage};
 pub use events::{
     Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown,
 };
@@ -33,4 +36,5 @@ pub use receiver::{Hook, Receiver};
 pub use record::{Direction, Exchange};
 pub use simulator::{Simulator, TokenPair};
 pub use slack::{Slack, SlackCall, SlackMessage, SlackThread};
+pub use teams::{Teams, TeamsMessage};
 pub use webhooks::{Attempt, Delivery, NotSent};

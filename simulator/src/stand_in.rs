@@ -7,9 +7,11 @@ use axum::response::Response;
 use jiff::Timestamp;
 
 use crate::config::{Clock, Sleep};
-use crate::faults::{Disturbed, Fault};
+use crate::faults::{Disturbed, Fault, Wait};
 use crate::server::disturbed;
 use crate::simulator::locked;
+
+const RESET_HEADER: &str = "x-ratelimit-reset";
 
 pub(crate) struct StandIn {
     clock: Clock,
@@ -37,16 +39,29 @@ impl StandIn {
 
     /// `carry_out`, disturbed by the fault whose turn it is.
     pub(crate) async fn answered(&self, carry_out: impl FnOnce() -> Response) -> Response {
+        let refuse = |status, wait| {
+            let refused = Disturbed::Refused { status, wait, html: false };
+            disturbed(&refused, self.now(), RESET_HEADER)
+        };
+        self.answered_or(carry_out, refuse).await
+    }
+
+    /// [`Self::answered`], with a refusal in the far side's own words.
+    pub(crate) async fn answered_or(
+        &self,
+        carry_out: impl FnOnce() -> Response,
+        refuse: impl FnOnce(u16, Option<Wait>) -> Response,
+    ) -> Response {
         let fault = locked(&self.faults).pop_front();
         let Some(Fault { delay, answer }) = fault else { return carry_out() };
         (self.sleep)(delay).await;
-        let at = self.now();
         match answer {
             Disturbed::No => carry_out(),
-            Disturbed::Refused { .. } => disturbed(&answer, at, "x-ratelimit-reset"),
+            Disturbed::Refused { status, wait, html: false } => refuse(status, wait),
+            Disturbed::Refused { .. } => disturbed(&answer, self.now(), RESET_HEADER),
             Disturbed::Replaced { .. } | Disturbed::Cut => {
                 carry_out();
-                disturbed(&answer, at, "x-ratelimit-reset")
+                disturbed(&answer, self.now(), RESET_HEADER)
             }
         }
     }
