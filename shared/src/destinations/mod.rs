@@ -1,6 +1,7 @@
 //! Where notifications go. A destination is one file here and one line in [`KINDS`].
 
 mod console;
+mod discord;
 pub mod error;
 mod incident;
 pub mod kind;
@@ -9,6 +10,7 @@ mod pushover;
 mod request;
 pub mod retry;
 pub mod settings;
+mod teams;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -21,8 +23,10 @@ pub use text::one_line;
 pub static KINDS: &[&Kind] = &[
     // One line each, so that adding one is one line.
     &console::KIND,
+    &discord::KIND,
     &pagerduty::KIND,
     &pushover::KIND,
+    &teams::KIND,
     &webhook::KIND,
 ];
 

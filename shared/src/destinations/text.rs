@@ -29,6 +29,14 @@ pub fn one_line(text: &str, max: usize) -> String {
     cut(line.trim(), max)
 }
 
+/// What of a text may be shown among others: line breaks are its only control characters, and it cannot turn the
+/// direction of what stands behind it (bidirectional embeddings, overrides and isolates are left out).
+pub(super) fn visible(text: &str) -> String {
+    let shown = text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
+    let shown = shown.chars().filter(|c| !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'));
+    shown.filter_map(|c| if c == '\t' { Some(' ') } else { (c == '\n' || !c.is_control()).then_some(c) }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -50,6 +58,21 @@ mod tests {
             assert_eq!(cut(text, max), expected, "{name}");
         }
         assert_eq!(one_line(" a\nb\u{0}c\u{2028}d ", 20), "a b c d");
+    }
+
+    #[test]
+    fn what_is_shown_has_lines_and_no_other_control() {
+        let family = "👨‍👩‍👧";
+        let cases = [
+            ("lines", "a\r\nb\rc\u{2028}d\n\n", "a\nb\nc\nd\n\n"),
+            ("controls", "a\u{0}\u{1b}[31mb\u{7f}\u{85}\tc", "a[31mb c"),
+            ("overrides", "a\u{202e}gpj.exe\u{202c}\u{2066}b\u{2069}", "agpj.exeb"),
+            ("right to left", "שלום", "שלום"),
+            ("a family", family, family),
+        ];
+        for (name, text, expected) in cases {
+            assert_eq!(visible(text), expected, "{name}");
+        }
     }
 
     proptest! {
