@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
@@ -11,9 +12,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shared::ids::InstallationId;
 use shared::ports::{
-    Installation, Installations as _, Message, Queue as _, QueueError, Secret, Secrets as _, Stage, StoreError, Written,
+    Deliveries as _, DestinationHealth, Installation, Installations as _, Message, Outcome, Parking, Queue as _,
+    QueueError, Secret, Secrets as _, Stage, StoreError, Written,
 };
-use shared_aws::{DynamoInstallations, SecretsManager, Sqs};
+use shared_aws::{DynamoDeliveries, DynamoInstallations, SecretsManager, Sqs};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -111,6 +113,146 @@ async fn the_same_row_by_somebody_else_is_a_conflict() {
         item
     };
     assert_eq!(after_a_lost_answer(elses).await, Written::Conflict);
+}
+
+/// The table answers a read with a claimed delivery of `state`, and writes by the script: the write's number, its body.
+async fn of_deliveries(
+    state: &'static str,
+    script: impl Fn(usize, &Value) -> ResponseTemplate + Send + Sync + 'static,
+) -> (MockServer, DynamoDeliveries) {
+    let writes = AtomicUsize::new(0);
+    let server = server(move |_, body| {
+        if body.get("ConsistentRead").is_some() {
+            return answer(200, &json!({"Item": delivery(state)}));
+        }
+        script(writes.fetch_add(1, Ordering::SeqCst), body)
+    })
+    .await;
+    let table = DynamoDeliveries::new(&support::config(&server.uri()), "deliveries");
+    (server, table)
+}
+
+fn delivery(state: &str) -> Value {
+    let id = "0".repeat(64);
+    json!({
+        "key": {"S": format!("delivery#{id}")}, "event": {"S": id}, "event_name": {"S": "issue.created"},
+        "destination": {"S": "phones"}, "route": {"S": "all"}, "group": {"S": "phones:0"}, "title": {"S": "title"},
+        "state": {"S": state}, "attempts": {"N": "1"}, "accepted_at": {"N": "1800000000000"},
+        "expires": {"N": "4102444800"},
+    })
+}
+
+async fn settle(table: &DynamoDeliveries, outcome: Outcome) -> Result<Written, StoreError> {
+    table.settle(&"0".repeat(64).parse().unwrap(), 1, outcome, Timestamp::now()).await
+}
+
+fn park() -> Outcome {
+    Outcome::Parked(Parking::default())
+}
+
+const SENT: Outcome = Outcome::Sent { status: Some(200), warning: None };
+
+fn cancelled(reasons: [&str; 2]) -> ResponseTemplate {
+    let reasons = reasons.map(|code| json!({"Code": code, "Message": "as scripted"}));
+    answer(
+        400,
+        &json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+            "CancellationReasons": reasons,
+        }),
+    )
+}
+
+/// What was written, in order.
+async fn written(server: &MockServer) -> Vec<Value> {
+    let requests = server.received_requests().await.unwrap();
+    let bodies = requests.iter().map(|request| request.body_json::<Value>().unwrap());
+    bodies.filter(|body| body.get("ConsistentRead").is_none()).collect()
+}
+
+#[tokio::test]
+async fn a_parking_that_meets_another_transaction_is_tried_again() {
+    for reasons in [["None", "TransactionConflict"], ["TransactionConflict", "None"], ["ThrottlingError", "None"]] {
+        for (state, outcome) in [("queued", park()), ("parked", SENT)] {
+            let script = move |n, _: &Value| if n == 0 { cancelled(reasons) } else { answer(200, &json!({})) };
+            let (server, table) = of_deliveries(state, script).await;
+            assert_eq!(settle(&table, outcome).await.unwrap(), Written::Done, "{state} {reasons:?}");
+            assert_eq!(written(&server).await.len(), 2, "{state} {reasons:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parking_that_meets_others_for_long_is_an_error_that_may_pass() {
+    let (_server, table) = of_deliveries("queued", |_, _| cancelled(["None", "TransactionConflict"])).await;
+    let Err(StoreError::Unavailable { store: "deliveries", source }) = settle(&table, park()).await else {
+        panic!("the store had no time");
+    };
+    assert!(source.to_string().starts_with("TransactWriteItems: TransactionCanceledException: "), "{source}");
+}
+
+#[tokio::test]
+async fn a_parking_whose_conditions_do_not_hold_is_a_conflict_at_once() {
+    let failed = "ConditionalCheckFailed";
+    for reasons in [[failed, "None"], ["None", failed], ["TransactionConflict", failed]] {
+        let (server, table) = of_deliveries("queued", move |_, _| cancelled(reasons)).await;
+        assert_eq!(settle(&table, park()).await.unwrap(), Written::Conflict, "{reasons:?}");
+        assert_eq!(written(&server).await.len(), 1, "{reasons:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_parking_whose_answer_was_lost_is_repeated_with_its_token() {
+    let lost = |n, _: &Value| {
+        let (status, body) = if n == 0 { (500, json!({"__type": "InternalServerError"})) } else { (200, json!({})) };
+        answer(status, &body)
+    };
+    let (server, table) = of_deliveries("queued", lost).await;
+    assert_eq!(settle(&table, park()).await.unwrap(), Written::Done);
+    let writes = written(&server).await;
+    let tokens: Vec<_> = writes.iter().map(|write| write["ClientRequestToken"].as_str().unwrap()).collect();
+    assert_eq!(tokens.len(), 2);
+    assert_eq!(tokens[0], tokens[1], "by it DynamoDB knows that the transaction was done");
+    let parts: Vec<_> = writes[0]["TransactItems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| {
+            let (kind, part) = part.as_object().unwrap().iter().next().unwrap();
+            (kind.as_str(), part["ConditionExpression"].as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        ("Put", "#state = :before AND #attempts = :attempts"),
+        ("Update", "#state <> :open AND attribute_exists(#state)"),
+    ];
+    assert_eq!(parts, expected, "record and count change by a condition each");
+}
+
+/// As [`after_a_lost_answer`], of a destination's row.
+async fn row_after_a_lost_answer(there: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Written {
+    let first = Mutex::new(None);
+    let server = server(move |n, body| {
+        let write = body["ExpressionAttributeValues"][":write"].clone();
+        if n == 0 {
+            *first.lock().unwrap() = Some(write);
+            return answer(500, &json!({"__type": "InternalServerError"}));
+        }
+        let item = json!({"key": {"S": "destination#phones"}, "write": there(&write)});
+        assert_eq!(first.lock().unwrap().as_ref(), Some(&write), "a repeat is the same write");
+        let code = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException";
+        answer(400, &json!({"__type": code, "message": "The conditional request failed", "Item": item}))
+    })
+    .await;
+    let table = DynamoDeliveries::new(&support::config(&server.uri()), "deliveries");
+    table.write_destination(&DestinationHealth::new("phones".parse().unwrap())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_destination_whose_answer_was_lost_is_known_again() {
+    assert_eq!(row_after_a_lost_answer(Value::clone).await, Written::Done);
+    assert_eq!(row_after_a_lost_answer(|_| json!({"S": "0011223344556677"})).await, Written::Conflict);
 }
 
 fn message() -> Message {

@@ -8,9 +8,11 @@ use jiff::Timestamp;
 use shared::ids::{DeliveryId, DestinationName};
 use shared::ports::{Claim, Deliveries, DeliveryRecord, DeliveryState, Failure, Mark, Outcome, Stuck, Written};
 
+use crate::parking::parking;
 use crate::random::{FAR_AHEAD, event_id, installation_id, midnight, name};
+use crate::threads::threads;
 
-const NOW: Timestamp = Timestamp::constant(1_800_000_000, 123_000_000);
+pub(crate) const NOW: Timestamp = Timestamp::constant(1_800_000_000, 123_000_000);
 
 /// Every promise of the table of deliveries.
 pub async fn deliveries<D: Deliveries>(store: &D) {
@@ -27,13 +29,15 @@ pub async fn deliveries<D: Deliveries>(store: &D) {
     a_mark_is_recalled_until_it_expires(store).await;
     a_mark_needs_what_was_expected(store).await;
     of_many_that_mark_at_once_one_succeeds(store).await;
+    parking(store).await;
+    threads(store).await;
 }
 
-fn destination() -> DestinationName {
+pub(crate) fn destination() -> DestinationName {
     format!("to-{}", name()).parse().expect("a destination's name")
 }
 
-fn record(accepted_at: Timestamp, destination: &DestinationName) -> DeliveryRecord {
+pub(crate) fn record(accepted_at: Timestamp, destination: &DestinationName) -> DeliveryRecord {
     let event = event_id();
     DeliveryRecord {
         id: DeliveryId::of(&event, accepted_at, destination),
@@ -58,25 +62,25 @@ fn record(accepted_at: Timestamp, destination: &DestinationName) -> DeliveryReco
     }
 }
 
-fn failure(status: Option<u16>, error: &str) -> Failure {
+pub(crate) fn failure(status: Option<u16>, error: &str) -> Failure {
     Failure { status, error: error.into(), answer: Some("“broken”".into()) }
 }
 
-async fn create<D: Deliveries>(store: &D, record: &DeliveryRecord) {
+pub(crate) async fn create<D: Deliveries>(store: &D, record: &DeliveryRecord) {
     assert_eq!(store.create(record).await.expect("create"), Written::Done, "a new record can be created");
 }
 
-async fn read<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
+pub(crate) async fn read<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
     store.read(id).await.expect("read").expect("the record that was created is there")
 }
 
-async fn queued<D: Deliveries>(store: &D) -> DeliveryRecord {
+pub(crate) async fn queued<D: Deliveries>(store: &D) -> DeliveryRecord {
     let record = record(NOW, &destination());
     create(store, &record).await;
     record
 }
 
-async fn claim<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
+pub(crate) async fn claim<D: Deliveries>(store: &D, id: &DeliveryId) -> DeliveryRecord {
     match store.claim(id, None, NOW).await.expect("claim") {
         Claim::Taken(record) => record,
         other => panic!("a queued delivery can be claimed, but the claim said {other:?}"),
@@ -93,13 +97,15 @@ async fn an_unknown_record_is_missing<D: Deliveries>(store: &D) {
 }
 
 async fn all_fields_survive<D: Deliveries>(store: &D) {
-    let bare = record(NOW, &destination());
+    let bare = DeliveryRecord { installation: None, ..record(NOW, &destination()) };
     let full = DeliveryRecord {
         state: DeliveryState::Parked,
         attempts: u32::MAX,
         next_try_at: Some(NOW + Duration::from_millis(7)),
         last_status: Some(599),
         last_error: Some("“overloaded”\n☃".into()),
+        last_answer: Some("<html>\u{1}ü</html>".into()),
+        warning: Some("its `title` failed".into()),
         ended_at: Some(NOW + Duration::from_millis(77)),
         message: Some(format!("{{\"v\":1,\"title\":\"{}\"}}", "ü☃".repeat(5_000))),
         ..record(NOW, &destination())
@@ -202,7 +208,7 @@ async fn every_outcome_is_recorded<D: Deliveries>(store: &D) {
     assert_eq!(read(store, &sent.id).await, sent, "a success leaves nothing of an earlier failed try");
 }
 
-fn stuck(record: &DeliveryRecord) -> Stuck {
+pub(crate) fn stuck(record: &DeliveryRecord) -> Stuck {
     Stuck { id: record.id.clone(), accepted_at: record.accepted_at }
 }
 

@@ -6,11 +6,13 @@
 
 mod deliveries;
 mod installations;
+mod parking;
 mod queue_full;
 mod queue_sending;
 mod random;
 mod secrets;
 mod settings;
+mod threads;
 mod time;
 
 pub use deliveries::deliveries;

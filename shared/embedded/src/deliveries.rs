@@ -174,10 +174,13 @@ fn claim(
     now: Timestamp,
 ) -> Result<Claim, DbError> {
     let Some(mut record) = find(connection, id)? else { return Ok(Claim::Missing) };
+    if record.expires <= now && record.state != DeliveryState::Parked {
+        return Ok(Claim::Missing);
+    }
     match (record.state, record.next_try_at) {
         (DeliveryState::Queued, Some(at)) if at > now => Ok(Claim::Early(at)),
         (DeliveryState::Queued, _) => try_begins(connection, record),
-        (DeliveryState::Failed, _) if resend.is_some_and(|asked| record.ended_at.is_none_or(|ended| ended < asked)) => {
+        (DeliveryState::Failed, _) if record.ended_at.zip(resend).is_some_and(|(ended, asked)| ended < asked) => {
             record.begin_anew();
             try_begins(connection, record)
         }

@@ -204,3 +204,45 @@ pub(crate) fn prepare_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "query_only", true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_goes_on_with_all_it_had() {
+        let mut connection = Connection::open_in_memory().expect("in memory");
+        connection.execute_batch(FIRST).expect("the first version");
+        connection.pragma_update(None, "user_version", 1).expect("version");
+        let (queued, failed) = ("0".repeat(64), "1".repeat(64));
+        for (id, state, stuck_for) in [(&queued, "queued", None), (&failed, "failed", Some("failed#phones"))] {
+            let insert =
+                "INSERT INTO deliveries VALUES (?1, 'e', 'issue.created', 'i', 'phones', 'r', 'title', ?2, 3, 4,
+                503, 'busy', 5, 6, '{}', 7, ?3)";
+            connection.execute(insert, (id, state, stuck_for)).expect("a delivery");
+        }
+        let insert = "INSERT INTO messages (queue, grouped_by, deduplication, body, attributes, head)
+            VALUES (?1, ?2, ?3, '', '{}', 1)";
+        for (queue, group) in [("events", "of the event"), ("deliveries", "phones:of its issue")] {
+            connection.execute(insert, (queue, group, &queued)).expect("a message");
+        }
+        assert!(matches!(prepare(&mut connection), Ok(Ok(()))));
+        assert!(matches!(prepare(&mut connection), Ok(Ok(()))), "and a second start finds nothing to do");
+
+        let all = "SELECT id || ' ' || event || ' ' || event_name || ' ' || installation || ' ' || destination || ' ' || route
+            || ' ' || grouped_by || ' ' || title || ' ' || state || ' ' || attempts || ' ' || next_try_at || ' ' ||
+            last_status || ' ' || last_error || ' ' || accepted_at || ' ' || ended_at || ' ' || message || ' ' || expires
+            || ' ' || coalesce(stuck_for, '-') FROM deliveries ORDER BY id";
+        let mut statement = connection.prepare(all).expect("columns");
+        let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+        let rows: Vec<String> = rows.collect::<Result<_, _>>().expect("no column is empty");
+        let row = |id: &str, group: &str, state: &str, stuck_for: &str| {
+            format!("{id} e issue.created i phones r {group} title {state} 3 4 503 busy 5 6 {{}} 7 {stuck_for}")
+        };
+        let alone = format!("phones:{}", "1".repeat(32));
+        assert_eq!(
+            rows,
+            [row(&queued, "phones:of its issue", "queued", "-"), row(&failed, &alone, "failed", "failed#phones")]
+        );
+    }
+}

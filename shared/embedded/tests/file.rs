@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use shared::destinations::kind::Thread;
 use shared::ids::{DeliveryId, DestinationName, EventId};
 use shared::ports::{
-    Clock, Consume, Deliveries, DeliveryRecord, DeliveryState, Installation, Installations, Mark, Message, Queue,
-    Written,
+    Circuit, Clock, Consume, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Installation, Installations,
+    Mark, Message, Queue, ThreadKey, Written,
 };
 use shared_conformance::{TestClock, Time};
 use shared_embedded::{OpenError, Store, TakenOver};
@@ -89,16 +90,27 @@ async fn taking_over_frees_what_was_in_flight_leased_or_dead() {
     assert_eq!(store.outbox().dead_letter_count().await.expect("count"), 0);
     let leased = Installation { lease_until: Some(now(&clock) + HOUR), ..installation() };
     assert_eq!(store.installations().write(&leased, now(&clock)).await.expect("write"), Written::Done);
+    let phones = DestinationHealth {
+        state: Circuit::Paused,
+        lease_until: Some(now(&clock) + HOUR),
+        ..DestinationHealth::new("phones".parse().expect("a name"))
+    };
+    assert_eq!(store.deliveries().write_destination(&phones).await.expect("write"), Written::Done);
     drop(store);
 
     let store = Store::open(dir.path(), clock.clone()).expect("open again");
     assert_eq!(bodies(&store).await, Vec::<String>::new(), "opening alone frees nothing: a command may do it");
     let taken = store.take_over().await.expect("take over");
-    assert_eq!(taken, TakenOver { hidden_messages: 1, leases: 1, dead_letters: 1 });
+    assert_eq!(taken, TakenOver { hidden_messages: 1, leases: 2, dead_letters: 1 });
     assert_eq!(bodies(&store).await, ["in flight", "poison"]);
     assert_eq!(store.events().dead_letter_count().await.expect("count"), 0);
     let row = store.installations().read(leased.id, now(&clock)).await.expect("read").expect("row");
     assert_eq!(row.lease_until, None);
+    let freed = store.deliveries().destination(&phones.name).await.expect("destination");
+    assert_eq!((freed.state, freed.lease_until), (Circuit::Paused, None));
+    let late_tick = DestinationHealth { version: 1, ..phones };
+    let late_tick = store.deliveries().write_destination(&late_tick).await.expect("write");
+    assert_eq!(late_tick, Written::Conflict, "nor can a tick of the process before go on");
     let late = Installation { version: 1, ..leased };
     let late = store.installations().write(&late, now(&clock)).await.expect("write");
     assert_eq!(late, Written::Conflict, "what read the row before cannot bring the lease back");
@@ -158,10 +170,9 @@ async fn a_sweep_deletes_what_expired_and_nothing_else() {
     let store = Store::open(dir.path(), clock.clone()).expect("open");
     let start = now(&clock);
     let to: DestinationName = "phones".parse().expect("a name");
-    for n in 0..1_200_u32 {
+    let record = |n: u32, expires| {
         let event = EventId::of_signature(&n.to_string());
-        let kept = n % 12 == 0;
-        let record = DeliveryRecord {
+        DeliveryRecord {
             id: DeliveryId::of(&event, start, &to),
             event,
             event_name: "issue.created".into(),
@@ -180,9 +191,21 @@ async fn a_sweep_deletes_what_expired_and_nothing_else() {
             accepted_at: start,
             ended_at: None,
             message: None,
-            expires: start + if kept { 2 * HOUR } else { HOUR },
-        };
+            expires,
+        }
+    };
+    for n in 0..1_200_u32 {
+        let record = record(n, start + if n % 12 == 0 { 2 * HOUR } else { HOUR });
         assert_eq!(store.deliveries().create(&record).await.expect("create"), Written::Done);
+    }
+    // More than one round of the sweep, in front of all others.
+    for n in 1_200..1_800 {
+        let parked = DeliveryRecord { state: DeliveryState::Parked, ..record(n, start) };
+        assert_eq!(store.deliveries().create(&parked).await.expect("create"), Written::Done);
+    }
+    let thread = |issue: &str| ThreadKey { owner: "t".into(), installation: installation().id, issue: issue.into() };
+    for (issue, expires) in [("1", start + HOUR), ("2", start + 2 * HOUR)] {
+        store.deliveries().put_thread(&thread(issue), Some(&Thread::default()), expires).await.expect("put");
     }
     let mark = Mark { digest: String::new(), accepted_at: start };
     for (key, expires) in [("short", start + HOUR), ("long", start + 2 * HOUR)] {
@@ -194,9 +217,9 @@ async fn a_sweep_deletes_what_expired_and_nothing_else() {
 
     assert_eq!(store.sweep(start + HOUR - Duration::from_millis(1)).await.expect("sweep"), 1, "the id of the message");
     clock.advance(HOUR).await;
-    assert_eq!(store.sweep(now(&clock)).await.expect("sweep"), 1_100 + 1 + 1);
+    assert_eq!(store.sweep(now(&clock)).await.expect("sweep"), 1_100 + 1 + 1 + 1);
     assert_eq!(store.sweep(now(&clock)).await.expect("sweep"), 0);
-    assert_eq!(store.deliveries().recent(start, now(&clock), 10_000).await.expect("recent").len(), 100);
+    assert_eq!(store.deliveries().recent(start, now(&clock), 10_000).await.expect("recent").len(), 700);
     assert_eq!(store.deliveries().recall("long", now(&clock)).await.expect("recall"), Some(mark));
     assert_eq!(bodies(&store).await, ["kept"], "a message is never swept");
 }

@@ -1,6 +1,7 @@
 //! A delivery's record as an item of the table.
 
 use jiff::{civil::Date, tz::Offset};
+use shared::delivery::Delivery;
 use shared::ids::{DeliveryId, DestinationName};
 use shared::ports::{DeliveryRecord, DeliveryState, StoreError, Stuck};
 
@@ -70,18 +71,30 @@ fn shard(id: &DeliveryId) -> u8 {
     id.as_str().chars().next().and_then(|digit| digit.to_digit(16)).and_then(|n| u8::try_from(n).ok()).unwrap_or(0)
 }
 
-pub(super) fn item(record: &DeliveryRecord) -> Item {
-    let (message, note) = match record.message.as_deref().map(compress) {
-        Some(packed) if packed.len() > MAX_COMPRESSED_BYTES => (None, Some(packed.len())),
-        message => (message, None),
-    };
-    // Better a dead letter without its message than none at all.
-    let last_error = match (note, record.last_error.as_deref()) {
-        (None, error) => error.map(str::to_owned),
-        (Some(size), error) => {
-            let lead = error.map(|error| format!("{error}; ")).unwrap_or_default();
-            Some(format!("{lead}its message of {} kB compressed is too large to keep", size.div_ceil(1000)))
+/// As much of a message as an item can hold, compressed, and what the record says of it. Better a dead letter without its
+/// message than none at all.
+fn fitting(message: &str) -> (Option<Vec<u8>>, Option<String>) {
+    let packed = compress(message);
+    if packed.len() <= MAX_COMPRESSED_BYTES {
+        return (Some(packed), None);
+    }
+    let size = packed.len().div_ceil(1000);
+    let bare = Delivery::without_original(message).map(|bare| compress(&bare));
+    match bare.filter(|bare| bare.len() <= MAX_COMPRESSED_BYTES) {
+        Some(bare) => {
+            let note = "its message is kept without Sentry's own bytes, with which it is too large";
+            (Some(bare), Some(format!("{note} ({size} kB compressed)")))
         }
+        None => (None, Some(format!("its message of {size} kB compressed is too large to keep"))),
+    }
+}
+
+pub(super) fn item(record: &DeliveryRecord) -> Item {
+    let (message, note) = record.message.as_deref().map_or((None, None), fitting);
+    let last_error = match (record.last_error.as_deref(), note) {
+        (error, None) => error.map(str::to_owned),
+        (None, Some(note)) => Some(note),
+        (Some(error), Some(note)) => Some(format!("{error}; {note}")),
     };
     let day = Offset::UTC.to_datetime(record.accepted_at).date();
     // A parked one waits for as long as its destination is down: its time is kept where TTL does not look.
@@ -238,18 +251,43 @@ mod tests {
         assert_eq!(item["time"], item["accepted_at"]);
     }
 
-    #[test]
-    fn a_message_that_no_item_can_hold_is_left_out_and_the_record_says_so() {
-        // Hex of scrambled numbers: text that hardly compresses below the half.
-        let noise = (0_u64..70_000).fold(String::new(), |mut text, n| {
+    /// Hex of scrambled numbers: text that hardly compresses below the half.
+    fn noise(bytes: u64) -> String {
+        (0..bytes / 16).fold(String::new(), |mut text, n| {
             let _ = write!(text, "{:016x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31).wrapping_mul(n | 1));
             text
-        });
-        let stored = delivery(&item(&DeliveryRecord { message: Some(noise), ..record(DeliveryState::Failed) }));
-        let stored = stored.expect("readable");
-        assert_eq!(stored.message, None);
-        let error = stored.last_error.expect("a reason");
-        assert!(error.starts_with("failed with 503; its message of "), "{error}");
+        })
+    }
+
+    #[test]
+    fn of_a_message_that_no_item_can_hold_as_much_is_kept_as_fits_and_the_record_says_so() {
+        let bare = r#"{"delivery":"d","v":1}"#.to_owned();
+        let raw = |name: &str, text: &str| format!(r#"{{"v":1,"delivery":"d","{name}":"{text}"}}"#);
+        let large = noise(1_100_000);
+        let without = "its message is kept without Sentry's own bytes, with which it is too large (";
+        let cases = [
+            ("fits", bare.clone(), Some(bare.clone()), ""),
+            ("fits with Sentry's bytes", raw("raw", "{}"), Some(raw("raw", "{}")), ""),
+            ("large by Sentry's bytes", raw("raw", &large), Some(bare.clone()), without),
+            ("large by Sentry's bytes, which are no text", raw("raw_base64", &large), Some(bare), without),
+            ("large without them", raw("title", &large), None, "its message of "),
+            ("no JSON", large.clone(), None, "its message of "),
+        ];
+        for (name, message, kept, note) in cases {
+            for (state, error) in [(DeliveryState::Failed, Some("failed with 503")), (DeliveryState::Parked, None)] {
+                let record = DeliveryRecord {
+                    message: Some(message.clone()),
+                    last_error: error.map(str::to_owned),
+                    ..record(state)
+                };
+                let stored = delivery(&item(&record)).expect("readable");
+                assert_eq!(stored.message, kept, "{name}");
+                let said = stored.last_error.unwrap_or_default();
+                let lead = error.filter(|_| !note.is_empty()).map_or(String::new(), |error| format!("{error}; "));
+                let expected = if note.is_empty() { error.unwrap_or_default() } else { note };
+                assert!(said.starts_with(&format!("{lead}{expected}")), "{name}: {said}");
+            }
+        }
     }
 
     #[test]
