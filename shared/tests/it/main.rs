@@ -4,6 +4,7 @@
 
 mod chaos;
 mod deliveries;
+mod destinations;
 mod events;
 mod install;
 mod installation;

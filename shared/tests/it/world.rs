@@ -109,7 +109,7 @@ impl World {
             secrets,
             clock,
             chance: Counted::default(),
-            outgoing: Wires { sentry: sentry.clone(), cut: Arc::default() },
+            outgoing: Wires::to(sentry.clone()),
             buses: Buses::default(),
         });
         let base_url = BaseUrl::parse("http://sentry.test").unwrap();
