@@ -3,6 +3,10 @@
 mod console;
 mod discord;
 pub mod error;
+/// The worked example of `docs/adding-a-destination.md`, compiled and tested as if it lay here.
+#[cfg(test)]
+#[path = "../../../docs/adding-a-destination/gotify.rs"]
+mod gotify;
 mod incident;
 pub mod kind;
 mod pagerduty;
@@ -32,4 +36,31 @@ pub static KINDS: &[&Kind] = &[
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, gotify};
+    use crate::routing::Routes;
+
+    static WITH_EXAMPLE: &[&Kind] = &[&gotify::KIND];
+
+    #[test]
+    fn the_guide_shows_the_example_as_it_is_compiled_and_the_list_as_it_is() {
+        let guide = include_str!("../../../docs/adding-a-destination.md");
+        let example = include_str!("../../../docs/adding-a-destination/gotify.rs");
+        let blocks = |kind: &str| -> Vec<String> {
+            let fence = format!("\n```{kind}\n");
+            let blocks = guide.split(&fence).skip(1);
+            blocks.map(|block| block.split_once("```").expect("a block ends").0.to_owned()).collect()
+        };
+        assert_eq!(blocks("rust"), [example]);
+        let own: Vec<&str> = include_str!("mod.rs").lines().collect();
+        let around: Vec<String> =
+            blocks("diff").concat().lines().filter_map(|line| Some(line.strip_prefix(' ')?.to_owned())).collect();
+        assert_eq!(around.len(), 4, "two lines around each");
+        assert!(around.iter().all(|line| own.contains(&line.as_str())), "{around:?}");
+        let routes = Routes::compile_with(&blocks("toml").concat(), WITH_EXAMPLE);
+        assert_eq!(routes.err(), None, "the guide's routes file is right");
+    }
 }

@@ -17,8 +17,18 @@ use crate::secrets::DestinationSecrets;
 
 /// The settings of a destination `d` of this type; `lines` are its other keys.
 pub(super) fn settings<'a>(kind: &str, lines: &str, secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
-    let file = format!("[[destination]]\nname = \"d\"\ntype = \"{kind}\"\n{lines}\n");
-    let routes = Routes::compile(&file).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    settings_of(super::kind(kind).expect("a type of destination"), lines, secrets)
+}
+
+/// [`settings`] of a type that need not stand in [`super::KINDS`].
+pub(super) fn settings_of<'a>(
+    kind: &'static Kind,
+    lines: &str,
+    secrets: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Settings {
+    let file = format!("[[destination]]\nname = \"d\"\ntype = \"{}\"\n{lines}\n", kind.name);
+    let routes = Routes::compile_with(&file, Box::leak(Box::new([kind])));
+    let routes = routes.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let destination = routes.destinations().next().expect("one destination");
     Settings::resolve(destination, &DestinationSecrets::from_iter(secrets)).expect("all secrets are there")
 }

@@ -26,7 +26,8 @@ impl Routes {
         Self::compile_with(text, crate::destinations::KINDS)
     }
 
-    pub(super) fn compile_with(text: &str, kinds: &'static [&'static Kind]) -> Result<Self, Vec<Mistake>> {
+    /// [`Self::compile`] for other types of destinations.
+    pub(crate) fn compile_with(text: &str, kinds: &'static [&'static Kind]) -> Result<Self, Vec<Mistake>> {
         let secret_keys =
             kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
         let source = Source::new(text, secret_keys.collect());
