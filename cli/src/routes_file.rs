@@ -31,14 +31,18 @@ fn count(mistakes: usize) -> String {
     if mistakes == 1 { "this mistake".to_owned() } else { format!("these {mistakes} mistakes") }
 }
 
+impl Broken {
+    pub(crate) fn new(path: &Path, mistakes: &[Mistake]) -> Self {
+        let file = path.display().to_string();
+        Self { mistakes: mistakes.iter().map(|mistake| mistake.in_file(&file).to_string()).collect() }
+    }
+}
+
 /// Compiles `text`; with `secrets`, a name that is not among them is a mistake.
 pub(crate) fn check(path: &Path, text: &str, secrets: Option<&BTreeSet<String>>) -> Result<Routes, Broken> {
-    let render = |mistakes: Vec<Mistake>| Broken {
-        mistakes: mistakes.iter().map(|mistake| mistake.in_file(&path.display().to_string()).to_string()).collect(),
-    };
-    let routes = Routes::compile(text).map_err(render)?;
+    let routes = Routes::compile(text).map_err(|mistakes| Broken::new(path, &mistakes))?;
     let missing = secrets.map(|secrets| routes.missing_secrets(secrets)).unwrap_or_default();
-    if missing.is_empty() { Ok(routes) } else { Err(render(missing)) }
+    if missing.is_empty() { Ok(routes) } else { Err(Broken::new(path, &missing)) }
 }
 
 /// Names of the destinations' secrets in the JSON text that the port gives.

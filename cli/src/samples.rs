@@ -83,12 +83,18 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SAMPLES.iter().map(|(name, _)| *name)
 }
 
+/// Whether [`Sample::of`] has it.
+pub(crate) fn is_one(event: &str) -> bool {
+    event == ARCHIVED || names().any(|name| name == event)
+}
+
 impl Sample {
     /// The sample of `event` (`issue.created`), or an error that lists all of them and the one that was likely meant.
     pub(crate) fn of(event: &str) -> anyhow::Result<Self> {
         let wanted = if event == ARCHIVED { "issue.ignored" } else { event };
         let Some((name, text)) = SAMPLES.iter().find(|(name, _)| *name == wanted) else {
-            let likely = likely(event).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let likely =
+                shared::names::likely(event, names()).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             let all = names().collect::<Vec<_>>().join("\n  ");
             bail!("there is no sample of `{event}`{likely}\nThese are there:\n  {all}");
         };
@@ -159,11 +165,6 @@ impl Sample {
     pub(crate) fn body(&self) -> Vec<u8> {
         self.body.to_string().into_bytes()
     }
-}
-
-fn likely(event: &str) -> Option<&'static str> {
-    let distance = |name: &'static str| (strsim::damerau_levenshtein(&event.to_lowercase(), name), name);
-    names().map(distance).filter(|(edits, _)| *edits <= 3).min().map(|(_, name)| name)
 }
 
 /// As Sentry makes one of a project's name: lower case, words joined by hyphens.

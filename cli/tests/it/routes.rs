@@ -1,20 +1,171 @@
-//! `switchboard routes check`, as somebody who writes the file sees it.
+//! `switchboard routes …`, as somebody who writes the file sees it.
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use insta::assert_snapshot;
 
 use crate::running::write;
 
 /// Exit code, standard output, standard error.
-fn check(arguments: &[&Path]) -> (Option<i32>, String, String) {
+fn routes<A: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A>) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_switchboard"))
-        .args(["routes", "check"])
+        .arg("routes")
         .args(arguments)
+        .current_dir(folder)
         .env_clear()
         .output()
         .unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// The arguments split at spaces; all that was said, as one text.
+fn said(folder: &Path, arguments: &str) -> String {
+    let (code, said, complaints) = routes(folder, arguments.split(' '));
+    let complaints = if complaints.is_empty() { String::new() } else { format!("--- complaints\n{complaints}") };
+    // When it was sent is the one thing that is new each time.
+    let is_time = |line: &&str| line.trim().starts_with("timestamp = ");
+    let said: String = said.split_inclusive('\n').filter(|line| !is_time(line)).collect();
+    format!("{said}{complaints}--- exit {}", code.unwrap())
+}
+
+fn check(arguments: &[&Path]) -> (Option<i32>, String, String) {
+    routes(Path::new("."), [OsStr::new("check")].into_iter().chain(arguments.iter().map(|path| path.as_os_str())))
+}
+
+const FILE: &str = r#"
+[[destination]]
+name = "phones"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+
+[[destination]]
+name = "log"
+type = "console"
+
+[[route]]
+name = "backend-rings"
+when = { event = "issue.created", project = "Backend", level = ["error", "fatal"] }
+unless = { data.issue.status = "ignored" }
+to = ["phones", "log"]
+
+[[route]]
+name = "quiet"
+when = { event = "comment.*" }
+to = ["log"]
+stop = true
+
+[[route]]
+name = "everything-else"
+default = true
+to = ["log"]
+
+[[test]]
+name = "a fatal error in Backend rings"
+event = "issue.created"
+set = { project = "Backend", level = "fatal" }
+expect = ["phones", "log"]
+
+[[test]]
+name = "an ignored one does not"
+event = "issue.created"
+set = { project = "Backend", level = "fatal", data.issue.status = "ignored" }
+expect = ["log"]
+
+[[test]]
+name = "a recorded one of another project"
+event = "issue.recorded.json"
+expect = ["log"]
+"#;
+
+fn folder(file: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "routes.toml", file);
+    let body = r#"{"action":"created","installation":{"uuid":"a8e5d37a-696c-4c54-adb5-b3f28d64c7de"},"data":{"issue":{"id":"7","title":"x","project":{"slug":"other","name":"Other"},"level":"error"}}}"#;
+    write(folder.path(), "issue.recorded.json", body);
+    (folder, file)
+}
+
+#[test]
+fn an_event_shows_each_routes_verdict_and_what_is_sent() {
+    let (folder, _) = folder(FILE);
+    assert_snapshot!(
+        "taken",
+        said(folder.path(), "test routes.toml --event issue.created --set project=Backend --set level=fatal")
+    );
+    assert_snapshot!("refused", said(folder.path(), "test routes.toml --event issue.recorded.json"));
+    assert_snapshot!(
+        "hangs_on_a_look_up",
+        said(folder.path(), "test routes.toml --event issue.created --set project=null")
+    );
+}
+
+#[test]
+fn what_is_expected_decides_the_exit_code() {
+    let (folder, _) = folder(FILE);
+    let with = |rest: &str| routes(folder.path(), format!("test routes.toml {rest}").split(' '));
+    for (rest, code) in [
+        ("--event comment.created --expect log", 0),
+        ("--event comment.created --expect log,phones", 1),
+        ("--event comment.created --expect none", 1),
+        ("--event issue.created --set project=Backend --set level=error --expect phones,log", 0),
+        ("--event issue.created --set project=Backend --set level=info --expect log", 0),
+        ("--event issue.created --expect lg", 1),
+        ("--event isue.created", 1),
+        ("--event issue.created --set colour=red", 1),
+    ] {
+        let (found, said, complaints) = with(rest);
+        assert_eq!(found, Some(code), "{rest}: {said}{complaints}");
+    }
+    let (_, said, complaints) = with("--event comment.created --expect phones");
+    assert!(complaints.contains("expected to phones, delivered to log"), "{complaints}");
+    assert!(said.contains("quiet            taken → log; stops here"), "{said}");
+}
+
+#[test]
+fn the_files_own_tests_are_run_as_a_test_runner_does() {
+    let (folder, _) = folder(FILE);
+    assert_snapshot!("passed", said(folder.path(), "test routes.toml"));
+    write(folder.path(), "routes.toml", &FILE.replace("expect = [\"phones\", \"log\"]", "expect = []"));
+    assert_snapshot!("failed", said(folder.path(), "test routes.toml"));
+    write(folder.path(), "none.toml", "");
+    assert!(said(folder.path(), "test none.toml").contains("none.toml has no [[test]]"));
+}
+
+#[test]
+fn check_refuses_a_test_without_an_event() {
+    let (folder, _) = folder(&FILE.replace("issue.recorded.json", "issue.creatd"));
+    assert_snapshot!("test_without_event", said(folder.path(), "check routes.toml"));
+    let (folder, _) =
+        self::folder(&FILE.replace("data.issue.status = \"ignored\" }\nexpect", "data.issue.id.x = 1 }\nexpect"));
+    let complaints = said(folder.path(), "check routes.toml");
+    assert!(complaints.contains("routes.toml:37:9: `data.issue.id.x` leads through `data.issue.id`"), "{complaints}");
+}
+
+#[test]
+fn a_public_app_names_the_organization_in_each_route() {
+    let (folder, _) = folder(FILE);
+    assert_snapshot!("public", said(folder.path(), "check routes.toml --public"));
+    let named = "[[destination]]\nname = \"log\"\ntype = \"console\"\n\
+        [[route]]\nname = \"a\"\nwhen = { organization = [\"acme\", \"acme-eu\"] }\nto = [\"log\"]\n\
+        [[route]]\nname = \"b\"\nwhen = { any = [{ organization = \"acme\" }, { organization = \"b\", level = \"fatal\" }] }\nto = [\"log\"]\n";
+    write(folder.path(), "named.toml", named);
+    assert!(said(folder.path(), "check named.toml --public").ends_with("--- exit 0"));
+    let not = "{ organization = { not = \"acme\" } }";
+    write(folder.path(), "not.toml", &named.replace("{ organization = [\"acme\", \"acme-eu\"] }", not));
+    assert!(said(folder.path(), "check not.toml --public").ends_with("--- exit 1"));
+}
+
+#[test]
+fn a_warning_alone_is_good_unless_it_is_strict() {
+    let (folder, _) = folder(&FILE.replace("event = \"comment.*\" }", "event = \"comment.*\", level = \"error\" }"));
+    for (arguments, exit) in [("check routes.toml", "--- exit 0"), ("check routes.toml --strict", "--- exit 1")] {
+        let said = said(folder.path(), arguments);
+        assert!(said.contains("warning: events of `comment` never have `level`") && said.ends_with(exit), "{said}");
+    }
 }
 
 #[test]
@@ -51,8 +202,9 @@ fn every_mistake_is_told_at_once_with_its_place_and_the_likely_name() {
 
 #[cfg(not(feature = "aws"))]
 #[test]
-fn push_says_how_to_build_it_in() {
-    let output = Command::new(env!("CARGO_BIN_EXE_switchboard")).args(["routes", "push", "x.toml"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("--features aws"));
+fn what_needs_aws_says_how_to_build_it_in() {
+    for arguments in ["push x.toml", "pull", "diff x.toml"] {
+        let said = said(Path::new("."), arguments);
+        assert!(said.contains("--features aws") && said.ends_with("--- exit 1"), "{said}");
+    }
 }

@@ -12,7 +12,7 @@ pub enum CannotSet {
     NoSuchKey(String),
     #[error("`{0}` is text")]
     NotText(String),
-    #[error("`{key}` leads through {through}, which is no object and no member of a list")]
+    #[error("`{key}` leads through {through}, which is no object, and no list with such a member")]
     NoWay { key: String, through: String },
 }
 
