@@ -28,6 +28,7 @@ pub mod sentry;
 pub mod setup;
 pub mod signature;
 pub mod telemetry;
+pub mod templates;
 pub mod webhook;
 pub mod wire;
 

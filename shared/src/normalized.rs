@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 mod address;
+pub mod keys;
 mod reading;
 
 /// What is known of an event, the same keys for every resource. Absent means that the payload does not say it (and
@@ -48,6 +49,24 @@ pub struct Normalized {
     /// `BACKEND-1A`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub short_id: Option<String>,
+    /// Of an issue: `unresolved`, `resolved`, `ignored`. Of a mobile build's step: `completed`, `failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Why an issue has its status: `new`, `ongoing`, `regressed`, `escalating`, `archived_until_escalating`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub substatus: Option<String>,
+    /// Display name of the user or team.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<String>,
+    /// How many events the issue has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// How many users met it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// ISO 8601, as the payload gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
     /// Label of the alert rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
@@ -57,6 +76,9 @@ pub struct Normalized {
     /// The page to open, as the payload gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Name of the destination that an event of the switchboard itself is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// A route asked for what only a look-up could tell, and the look-up failed for good: matched with what is known.
@@ -82,11 +104,10 @@ impl Normalized {
         self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.event)
     }
 
-    /// What a destination says below the headline: the value, else the culprit, else the headline. Never empty.
-    pub fn message(&self) -> &str {
-        let texts = [&self.value, &self.culprit];
-        let said = texts.into_iter().flatten().find(|text| !text.trim().is_empty());
-        said.map_or_else(|| self.headline(), String::as_str)
+    /// Whether a resolved issue has come back. Any other `unresolved` is somebody's doing, or an archived issue that
+    /// has grown.
+    pub fn is_regression(&self) -> bool {
+        self.event == "issue.unresolved" && self.substatus.as_deref() == Some("regressed")
     }
 
     /// The page to open: the payload's own, else `{base_url}/organizations/{org}/issues/{id}/` where both are known.

@@ -88,7 +88,7 @@ impl Story<'_> {
         let message = &rung[0];
         assert_eq!((message.user.as_str(), message.token.as_str()), (outside::USER, outside::TOKEN));
         assert_eq!(message.title.as_deref(), Some("ZeroDivisionError: Größe ist null"));
-        assert_eq!(message.message, "Größe ist null");
+        assert_eq!(message.message.lines().next(), Some("Größe ist null"));
         let link = message.url.as_deref().expect("a link");
         assert!(link.starts_with(&self.outside.sentry_url) && link.contains(&format!("issues/{issue}")), "{link}");
 

@@ -21,7 +21,7 @@ mod text;
 mod webhook;
 
 use kind::Kind;
-pub use text::one_line;
+pub use text::{cut, cut_before_link, is_blank, one_line, visible};
 
 /// Every type of destination that a routes file can name.
 pub static KINDS: &[&Kind] = &[

@@ -3,8 +3,9 @@
 use unicode_segmentation::UnicodeSegmentation;
 
 /// At most `max` UTF-16 units, which is safe for every API that says "characters"; an ellipsis tells that it was cut.
-pub(super) fn cut(text: &str, max: usize) -> String {
-    if text.encode_utf16().count() <= max {
+pub fn cut(text: &str, max: usize) -> String {
+    // No text has more units than bytes; and one of a megabyte is not counted to its end to learn that it is too long.
+    if text.len() <= max || text.encode_utf16().take(max.saturating_add(1)).count() <= max {
         return text.to_owned();
     }
     let mut left = max.saturating_sub(1);
@@ -22,19 +23,59 @@ pub(super) fn cut(text: &str, max: usize) -> String {
     kept
 }
 
-/// [`cut`], with control characters and line breaks as spaces: for titles and log lines.
+/// [`cut`], with line breaks and other control characters as spaces, and without what reorders text: for titles,
+/// names and log lines.
 pub fn one_line(text: &str, max: usize) -> String {
-    let line: String =
-        text.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect();
+    let kept = text.chars().filter(|c| !misleads(*c));
+    let line: String = kept.map(|c| if c.is_control() || is_break(c) { ' ' } else { c }).collect();
     cut(line.trim(), max)
 }
 
 /// What of a text may be shown among others: line breaks are its only control characters, and it cannot turn the
-/// direction of what stands behind it (bidirectional embeddings, overrides and isolates are left out).
-pub(super) fn visible(text: &str) -> String {
-    let shown = text.replace("\r\n", "\n").replace(['\r', '\u{2028}', '\u{2029}'], "\n");
-    let shown = shown.chars().filter(|c| !matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}'));
-    shown.filter_map(|c| if c == '\t' { Some(' ') } else { (c == '\n' || !c.is_control()).then_some(c) }).collect()
+/// direction of what stands behind it.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\n' | '\r' => shown.push('\n'),
+            '\t' => shown.push(' '),
+            c if is_break(c) => shown.push('\n'),
+            c if c.is_control() || misleads(c) => {}
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// [`cut`]; where there is a link, the text says that the rest is behind it.
+pub fn cut_before_link(text: &str, max: usize, has_link: bool) -> String {
+    const REST: &str = "\n(cut: the rest is behind the link)";
+    let fits = text.encode_utf16().take(max.saturating_add(1)).count() <= max;
+    if fits || !has_link || max <= 2 * REST.len() {
+        return cut(text, max);
+    }
+    cut(text, max - REST.len()) + REST
+}
+
+/// Whether nothing of it is seen: spaces, and characters without any width or ink.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| {
+        let is_without_width =
+            matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}');
+        c.is_whitespace() || c.is_control() || misleads(c) || is_without_width
+    })
+}
+
+fn is_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Embeddings, overrides and isolates of the bidirectional algorithm, and the mark of byte order. Unclosed they turn around what a destination puts
+/// behind them, and make a file's name read as another; Hebrew and Arabic need none of them.
+fn misleads(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -75,7 +116,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_line_holds_no_control_and_a_blank_text_shows_nothing() {
+        assert_eq!(one_line("a\u{202e}gpj.exe\u{2066}", 20), "agpj.exe");
+        assert_eq!(one_line("\u{1b}[31m שלום\u{85}עולם", 20), "[31m שלום עולם");
+        assert!(is_blank(" \u{feff}\u{200b}\n\u{202e}\u{0}") && is_blank("") && !is_blank("\u{feff}."));
+    }
+
+    #[test]
+    fn a_text_cut_before_a_link_says_where_the_rest_is() {
+        let long = "word ".repeat(100);
+        let note = "\n(cut: the rest is behind the link)";
+        let cut_text = cut_before_link(&long, 200, true);
+        assert!(cut_text.ends_with(&format!("word…{note}")), "{cut_text}");
+        assert!(cut_text.encode_utf16().count() <= 200);
+        assert_eq!(cut_before_link(&long, 200, false), cut(&long, 200));
+        assert_eq!(cut_before_link("short", 200, true), "short");
+        assert_eq!(cut_before_link(&long, 40, true), cut(&long, 40), "no room for the note");
+        assert_eq!(cut_before_link(&"🦀".repeat(1_000_000), 200, true).matches('🦀').count(), 82);
+    }
+
     proptest! {
+        #[test]
+        fn what_is_shown_holds_nothing_that_controls_or_misleads(text in any::<String>()) {
+            let shown = visible(&text);
+            let bad = |c: char| (c.is_control() && c != '\n') || misleads(c) || is_break(c);
+            prop_assert!(!shown.contains(bad));
+            prop_assert_eq!(visible(&shown), shown);
+        }
+
         #[test]
         fn what_is_cut_fits_and_begins_the_same(text in "\\PC{0,80}", max in 1usize..60) {
             let cut = cut(&text, max);

@@ -20,7 +20,13 @@ impl Normalized {
             Data::Installation(installation) => {
                 normalized.organization = given(installation.organization_slug());
             }
-            Data::Issue(change) => change.issue.iter().for_each(|issue| normalized.read_issue(issue)),
+            Data::Issue(change) => {
+                change.issue.iter().for_each(|issue| normalized.read_issue(issue));
+                // For a team `issue.assignedTo` has the slug, this the display name.
+                if let Some(name) = given(change.assignee.as_ref().and_then(|assignee| assignee.name.as_deref())) {
+                    normalized.assignee = Some(name);
+                }
+            }
             Data::Error(error) => normalized.read_error(error),
             Data::EventAlert(alert) => normalized.read_event_alert(alert),
             Data::MetricAlert(alert) => normalized.read_metric_alert(alert),
@@ -29,7 +35,7 @@ impl Normalized {
                 "activity_alert" => normalized.read_activity_alert(data),
                 "seer" => normalized.read_seer(data),
                 "preprod_artifact" => normalized.read_preprod_artifact(data),
-                "switchboard" => normalized.read_own(data),
+                "switchboard" => normalized.read_switchboard(data),
                 _ => {}
             },
         }
@@ -49,6 +55,12 @@ impl Normalized {
         self.platform = given(issue.platform.as_deref());
         self.value = given(issue.metadata.as_ref().and_then(|metadata| metadata.value.as_deref()));
         self.project = issue.project.as_ref().and_then(project);
+        self.status = given(issue.status.as_deref());
+        self.substatus = given(issue.substatus.as_deref());
+        self.assignee = given(issue.assigned_to.as_ref().and_then(|person| person.name.as_deref()));
+        self.count = number(issue.count.as_ref());
+        self.users = number(issue.user_count.as_ref());
+        self.first_seen = given(issue.first_seen.as_deref());
         let pages = [&issue.web_url, &issue.web_url_camel, &issue.permalink];
         self.url = first_page(pages.map(Option::as_deref));
         self.read_addresses(&[&issue.url], &pages);
@@ -100,12 +112,6 @@ impl Normalized {
         self.value = given(comment.comment.as_deref());
         self.project =
             given(comment.project_slug.as_deref()).map(|slug| Project { slug: Some(slug), ..Project::default() });
-        let what = match self.action.as_str() {
-            "updated" => "Comment changed",
-            "deleted" => "Comment deleted",
-            _ => "New comment",
-        };
-        self.title = Some(self.actor.as_ref().map_or_else(|| what.to_owned(), |actor| format!("{what} by {actor}")));
     }
 
     fn read_activity_alert(&mut self, data: &Value) {
@@ -113,15 +119,18 @@ impl Normalized {
             self.read_issue(&Issue::of(issue));
         }
         self.rule = text(data, "/alert/name").or_else(|| text(data, "/alert/title"));
-        if let Some(summary) = text(data, "/activity/details/summary") {
-            self.value = Some(summary);
+        let kind = text(data, "/activity/type").map(|kind| kind.replace('_', " "));
+        let details = ["/activity/details/summary", "/activity/details/pull_requests/0/url"];
+        let details = details.into_iter().find_map(|path| text(data, path));
+        let told: Vec<String> = kind.into_iter().chain(details).collect();
+        if !told.is_empty() {
+            self.value = Some(told.join(": "));
         }
     }
 
     /// Two shapes are documented; what a person wants to read is somewhere in either.
     fn read_seer(&mut self, data: &Value) {
         self.issue = data.get("group_id").and_then(Id::of).map(|id| id.0);
-        self.title = Some(format!("Seer: {}", self.action.replace('_', " ")));
         self.url = first_page([data.pointer("/pull_requests/0/pull_request/pr_url").and_then(Value::as_str)]);
         self.value = [
             "/root_cause/description",
@@ -129,6 +138,7 @@ impl Normalized {
             "/solution/description",
             "/solution/one_line_summary",
             "/changes/0/title",
+            "/changes/0/description",
             "/pull_requests/0/pull_request/pr_url",
         ]
         .into_iter()
@@ -145,28 +155,20 @@ impl Normalized {
         self.platform = text(data, "/platform");
         self.release = text(data, "/appInfo/version");
         // An event named "completed" can mean that it failed: `state` tells.
-        let step = self.action.trim_end_matches("_completed").replace('_', " ");
-        let outcome = match text(data, "/state").as_deref() {
-            Some("FAILED") => "failed",
-            Some("COMPLETED") => "completed",
-            _ => "ended",
-        };
-        let app: Vec<String> =
-            ["/appInfo/name", "/appInfo/version"].into_iter().filter_map(|p| text(data, p)).collect();
-        let title = format!("{step} {outcome}");
-        self.title = Some(if app.is_empty() { title } else { format!("{}: {title}", app.join(" ")) });
+        self.status = text(data, "/state").map(|state| state.to_lowercase());
+        let app = ["/appInfo/name", "/appInfo/version"].into_iter().filter_map(|path| text(data, path));
+        let app = app.collect::<Vec<_>>().join(" ");
+        self.title = given(Some(&app));
+        self.url = first_page([data.pointer("/installUrl").and_then(Value::as_str)]);
         self.value = text(data, "/errorMessage").or_else(|| text(data, "/errorCode"));
     }
 
-    /// What the bundle tells of itself.
-    fn read_own(&mut self, data: &Value) {
-        let what = match self.action.as_str() {
-            "destination_paused" => "is paused",
-            "destination_resumed" => "is back",
-            _ => return,
-        };
-        self.title = text(data, "/destination").map(|name| format!("Destination `{name}` {what}"));
+    /// An event of the switchboard itself: a destination was paused, or has been resumed.
+    pub(super) fn read_switchboard(&mut self, data: &Value) {
+        self.destination = text(data, "/destination");
         self.value = text(data, "/reason");
+        self.count = data.get("parked").and_then(Value::as_u64);
+        self.first_seen = text(data, "/since");
     }
 
     /// Fills organization and project slug, where nothing better is known: the API's own address first.
@@ -188,7 +190,8 @@ impl Normalized {
 
     /// Adds what the answer of Sentry's issue endpoint (`GET …/issues/{id}/`) tells.
     ///
-    /// Only what is absent is filled, but for slug and name of the project, where the answer is newer than a payload.
+    /// Only what is absent and does not move is filled (status, assignee and counters would be those of the look-up
+    /// and not of the event), but for slug and name of the project, where the answer is newer than a payload.
     /// A level is not given to what has none of its own: whether a comment has one must not hang on whether some route
     /// made us look.
     pub fn fill_from_issue(&mut self, issue: &Value) {
@@ -212,6 +215,7 @@ impl Normalized {
             (&mut self.issue, found.issue),
             (&mut self.short_id, found.short_id),
             (&mut self.url, found.url),
+            (&mut self.first_seen, found.first_seen),
         ] {
             if field.is_none() {
                 *field = answer;
@@ -231,6 +235,10 @@ fn text(data: &Value, pointer: &str) -> Option<String> {
 
 fn id(id: Option<&Id>) -> Option<String> {
     id.map(|id| id.0.clone())
+}
+
+fn number(id: Option<&Id>) -> Option<u64> {
+    id?.0.parse().ok()
 }
 
 fn first_page<const N: usize>(urls: [Option<&str>; N]) -> Option<String> {

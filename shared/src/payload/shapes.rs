@@ -137,6 +137,11 @@ pub struct Issue {
     pub metadata: Option<Metadata>,
     #[serde(deserialize_with = "object")]
     pub assigned_to: Option<Person>,
+    /// Text of digits on the wire.
+    #[serde(deserialize_with = "field")]
+    pub count: Option<Id>,
+    #[serde(deserialize_with = "field")]
+    pub user_count: Option<Id>,
     #[serde(deserialize_with = "field")]
     pub first_seen: Option<String>,
     #[serde(deserialize_with = "field")]

@@ -4,6 +4,7 @@ mod destination;
 mod pattern;
 mod route;
 mod syntax;
+mod templates;
 mod test;
 mod when;
 
@@ -101,6 +102,7 @@ impl Compiler<'_> {
         self.names_are_unique(blocks_of("route"), "route");
         self.one_default(blocks_of("route"));
         let in_order: Vec<Route> = blocks_of("route").iter().filter_map(|block| self.route(block, &names)).collect();
+        self.mentions_are_allowed(blocks_of("destination"), blocks_of("route"), &destinations);
         self.names_are_unique(blocks_of("test"), "test");
         let tests = blocks_of("test").iter().filter_map(|block| self.test(block, &names)).collect();
         let mut warnings = warnings::never_reached(&in_order);

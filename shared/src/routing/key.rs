@@ -28,10 +28,12 @@ pub(super) enum Key {
     Data(Box<[Step]>),
 }
 
-/// A key of the normalized event that goes by its own name. All of them are text.
+/// A key of the normalized event that goes by its own name.
 #[derive(Debug)]
 pub(super) struct Named {
     pub(super) name: &'static str,
+    /// All others are text.
+    pub(super) is_number: bool,
     values: for<'e> fn(&'e Normalized) -> Values<'e>,
     look_up: LookUpTells,
     /// The resources whose events can have it at all; `None`: all.
@@ -54,6 +56,7 @@ enum LookUpTells {
 struct Values<'e> {
     few: [Option<&'e str>; 2],
     more: &'e [String],
+    number: Option<u64>,
 }
 
 /// One step of a path: a member by its name, and of an array by its number.
@@ -88,6 +91,7 @@ pub(super) enum Found {
 
 const ABOUT_AN_ISSUE: &[&str] = &["issue", "error", "event_alert", "activity_alert", "seer", "comment"];
 const OF_EVENTS: &[&str] = &["error", "event_alert"];
+const OF_ISSUES: &[&str] = &["issue", "activity_alert"];
 
 /// The keys, one line each. A field of [`Normalized`] without a line here fails a test.
 pub(super) static NAMED: &[Named] = &[
@@ -130,9 +134,20 @@ pub(super) static NAMED: &[Named] = &[
     Named::new("short_id", |event| Values::one(event.short_id.as_ref()))
         .looked_up(LookUpTells::WhatIsAbsent)
         .on(ABOUT_AN_ISSUE),
+    Named::new("status", |event| Values::one(event.status.as_ref())).on(&[
+        "issue",
+        "activity_alert",
+        "preprod_artifact",
+    ]),
+    Named::new("substatus", |event| Values::one(event.substatus.as_ref())).on(OF_ISSUES),
+    Named::new("assignee", |event| Values::one(event.assignee.as_ref())).on(OF_ISSUES),
+    Named::number("count", |event| Values::number(event.count)).on(&["issue", "activity_alert", "switchboard"]),
+    Named::number("users", |event| Values::number(event.users)).on(OF_ISSUES),
+    Named::new("first_seen", |event| Values::one(event.first_seen.as_ref())).looked_up(LookUpTells::WhatIsAbsent),
     Named::new("rule", |event| Values::one(event.rule.as_ref())).on(&["event_alert", "metric_alert", "activity_alert"]),
     Named::new("actor", |event| Values::one(event.actor.as_ref())),
     Named::new("url", |event| Values::one(event.url.as_ref())).looked_up(LookUpTells::WhatIsAbsent),
+    Named::new("destination", |event| Values::one(event.destination.as_ref())).on(&["switchboard"]),
 ];
 
 /// What comes before a tag's name, and before a path.
@@ -141,7 +156,11 @@ pub(super) const DATA: &str = "data";
 
 impl Named {
     const fn new(name: &'static str, values: for<'e> fn(&'e Normalized) -> Values<'e>) -> Self {
-        Self { name, values, look_up: LookUpTells::Nothing, on: None }
+        Self { name, is_number: false, values, look_up: LookUpTells::Nothing, on: None }
+    }
+
+    const fn number(name: &'static str, values: for<'e> fn(&'e Normalized) -> Values<'e>) -> Self {
+        Self { is_number: true, ..Self::new(name, values) }
     }
 
     const fn looked_up(self, look_up: LookUpTells) -> Self {
@@ -155,23 +174,28 @@ impl Named {
 
 impl<'e> Values<'e> {
     fn one(value: Option<&'e String>) -> Self {
-        Self { few: [value.map(String::as_str), None], more: &[] }
+        Self { few: [value.map(String::as_str), None], ..Self::default() }
+    }
+
+    fn number(number: Option<u64>) -> Self {
+        Self { number, ..Self::default() }
     }
 
     /// What goes by two names has both.
     fn both_names(value: &'e str, name: &str, other: &'static str) -> Self {
-        Self { few: [Some(value), (value == name).then_some(other)], more: &[] }
+        Self { few: [Some(value), (value == name).then_some(other)], ..Self::default() }
     }
 
     fn of_projects(event: &'e Normalized) -> Self {
         let project = event.project.as_ref();
         let slug = project.and_then(|project| project.slug.as_deref());
         let name = project.and_then(|project| project.name.as_deref());
-        Self { few: [slug, name], more: &event.more_projects }
+        Self { few: [slug, name], more: &event.more_projects, number: None }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &'e str> {
-        self.few.into_iter().flatten().chain(self.more.iter().map(String::as_str))
+    fn iter(&self) -> impl Iterator<Item = Datum<'e>> {
+        let texts = self.few.into_iter().flatten().chain(self.more.iter().map(String::as_str)).map(Datum::Text);
+        texts.chain(self.number.map(|number| Datum::Number(Number::Whole(number.into()))))
     }
 }
 
@@ -195,7 +219,11 @@ impl Key {
 
     /// Whether it can be a number or a truth value.
     pub(super) fn is_json(&self) -> bool {
-        matches!(self, Self::Data(_))
+        match self {
+            Self::Named(named) => named.is_number,
+            Self::Tag(_) => false,
+            Self::Data(_) => true,
+        }
     }
 
     /// The resources whose events can have it; `None`: any, or nobody knows.
@@ -213,7 +241,7 @@ impl Key {
             Self::Named(named) => {
                 let mut found = Found::Absent;
                 for value in (named.values)(subject.event).iter() {
-                    if is_match(Datum::Text(value)) {
+                    if is_match(value) {
                         return Found::Match;
                     }
                     found = Found::Present;

@@ -29,6 +29,7 @@ pub use self::set::{CannotSet, set};
 use self::source::Place;
 use crate::ids::DestinationName;
 use crate::names;
+use crate::templates::Templates;
 
 /// A compiled routes file.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +70,7 @@ pub struct Destination {
     pub organizations: Option<Vec<String>>,
     /// Who may be mentioned there, in the far side's own notation.
     pub mentions: Vec<String>,
+    pub templates: Templates,
 }
 
 /// A value of a destination's key.
@@ -100,6 +102,8 @@ pub struct Route {
     pub stop: bool,
     /// Takes what no other route took; it has no `when`.
     pub default: bool,
+    /// They win over the destination's.
+    pub templates: Templates,
     when: When,
     unless: Option<When>,
     place: Place,

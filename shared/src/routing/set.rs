@@ -12,6 +12,8 @@ pub enum CannotSet {
     NoSuchKey(String),
     #[error("`{0}` is text")]
     NotText(String),
+    #[error("`{0}` is a whole number")]
+    NotANumber(String),
     #[error("`{key}` leads through {through}, which is no object, and no list with such a member")]
     NoWay { key: String, through: String },
 }
@@ -22,19 +24,21 @@ pub enum CannotSet {
 /// whole body, and objects that are missing on the way are made; nothing of the normalized event changes by that.
 pub fn set(event: &mut Normalized, raw: &mut Value, key: &str, value: Value) -> Result<(), CannotSet> {
     let parsed = Key::parse(key).ok_or_else(|| CannotSet::NoSuchKey(key.to_owned()))?;
-    if parsed.is_json() {
-        return set_path(raw, key, value);
-    }
-    let text = match value {
-        Value::Null => None,
-        Value::String(text) => Some(text),
+    match (parsed, value) {
+        (Key::Data(_), value) => return set_path(raw, key, value),
+        (Key::Tag(name), Value::String(text)) => drop(event.tags.insert(name.into(), text)),
+        (Key::Tag(name), Value::Null) => drop(event.tags.remove(&*name)),
+        (Key::Named(named), Value::Null) => set_named(event, named.name, None),
+        (Key::Named(named), Value::Number(number)) if named.is_number => {
+            let number = number.as_u64().ok_or_else(|| CannotSet::NotANumber(key.to_owned()))?;
+            match named.name {
+                "users" => event.users = Some(number),
+                _ => event.count = Some(number),
+            }
+        }
+        (Key::Named(named), _) if named.is_number => return Err(CannotSet::NotANumber(key.to_owned())),
+        (Key::Named(named), Value::String(text)) => set_named(event, named.name, Some(text)),
         _ => return Err(CannotSet::NotText(key.to_owned())),
-    };
-    match (parsed, text) {
-        (Key::Tag(name), Some(text)) => drop(event.tags.insert(name.into(), text)),
-        (Key::Tag(name), None) => drop(event.tags.remove(&*name)),
-        (Key::Named(named), text) => set_named(event, named.name, text),
-        (Key::Data(_), _) => {}
     }
     Ok(())
 }
@@ -98,25 +102,30 @@ mod tests {
     use super::*;
     use crate::normalized::Project;
     use crate::routing::LookedUp;
-    use crate::routing::key::{DATA, Datum, NAMED, Subject, TAG};
+    use crate::routing::key::{DATA, Datum, NAMED, Number, Subject, TAG};
 
     #[test]
     fn every_named_key_can_be_set_and_taken_away() {
         for named in NAMED {
             let (mut event, mut raw) = (Normalized::default(), Value::Null);
-            let has = |event: &Normalized, text: &str| {
+            let value = if named.is_number { json!(5) } else { json!("issue.x") };
+            let has = |event: &Normalized, value: &Value| {
                 let mut seen = false;
                 let subject = Subject { event, raw: &Value::Null, looked_up: LookedUp::Yes };
                 Key::Named(named).find(subject, &mut |datum| {
-                    seen |= matches!(datum, Datum::Text(own) if own == text);
+                    seen |= match datum {
+                        Datum::Text(own) => value.as_str() == Some(own),
+                        Datum::Number(own) => value.as_i64().is_some_and(|value| own == Number::Whole(value.into())),
+                        Datum::Bool(_) => false,
+                    };
                     false
                 });
                 seen
             };
-            set(&mut event, &mut raw, named.name, json!("issue.x")).unwrap();
-            assert!(has(&event, "issue.x"), "{}", named.name);
+            set(&mut event, &mut raw, named.name, value.clone()).unwrap();
+            assert!(has(&event, &value), "{}", named.name);
             set(&mut event, &mut raw, named.name, Value::Null).unwrap();
-            assert!(!has(&event, "issue.x"), "{}", named.name);
+            assert!(!has(&event, &value), "{}", named.name);
         }
     }
 

@@ -69,6 +69,17 @@ impl<'a> Source<'a> {
         span.and_then(|span| self.text.get(span)).unwrap_or_default()
     }
 
+    /// Where in the file the bytes `at` of a text stand whose value has this span. The whole value, where it is
+    /// written with escapes.
+    pub(super) fn within(&self, span: Option<Range<usize>>, text: &str, at: &Range<usize>) -> Option<Range<usize>> {
+        let span = span?;
+        let begin = self.text.get(span.clone()).and_then(|raw| raw.find(text));
+        Some(begin.map_or(span.clone(), |begin| {
+            let begin = span.start + begin;
+            begin + at.start.min(text.len())..begin + at.end.min(text.len())
+        }))
+    }
+
     pub(super) fn mistake(&self, span: Option<Range<usize>>, message: impl Into<String>) -> Mistake {
         self.place(span).mistake(message)
     }

@@ -12,7 +12,19 @@ use crate::destinations::kind::{Key, Kind, Takes};
 use crate::names;
 
 /// What every destination takes, besides the keys of its type.
-const COMMON: [&str; 7] = ["name", "type", "base_url", "organizations", "mentions", "retry", "concurrency"];
+const COMMON: [&str; 11] = [
+    "name",
+    "type",
+    "base_url",
+    "organizations",
+    "mentions",
+    "retry",
+    "concurrency",
+    "title",
+    "message",
+    "fields",
+    "mention",
+];
 
 impl Compiler<'_> {
     pub(super) fn destination(&mut self, block: &Block<'_>, secrets: &mut Vec<SecretUse>) -> Option<Destination> {
@@ -36,6 +48,7 @@ impl Compiler<'_> {
         let concurrency = block.get("concurrency").and_then(|entry| self.number(entry, entry.item, 1, 100));
         let organizations = block.get("organizations").map(|entry| self.list_of_texts(entry));
         let mentions = block.get("mentions").map(|entry| self.list_of_texts(entry)).unwrap_or_default();
+        let templates = self.templates(block);
         let kind = kind?;
         let mut values = BTreeMap::new();
         for entry in block.entries.iter().filter(|entry| !COMMON.contains(&entry.key.as_str()) || is_own(entry)) {
@@ -61,6 +74,7 @@ impl Compiler<'_> {
             concurrency: concurrency.and_then(|number| u16::try_from(number).ok()),
             organizations,
             mentions,
+            templates,
         })
     }
 

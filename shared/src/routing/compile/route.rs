@@ -8,7 +8,7 @@ use super::{Block, Compiler, DestinationNames, Entry, declared, type_name};
 use crate::ids::DestinationName;
 use crate::names;
 
-const KEYS: [&str; 6] = ["name", "when", "unless", "to", "stop", "default"];
+const KEYS: [&str; 10] = ["name", "when", "unless", "to", "stop", "default", "title", "message", "fields", "mention"];
 /// A route's name goes into each delivery and each line of the log.
 const MAX_NAME_CHARS: usize = 128;
 
@@ -37,8 +37,9 @@ impl Compiler<'_> {
         };
         let unless = block.get("unless").map(|entry| self.unless(entry));
         let to = self.to(block, names);
+        let templates = self.templates(block);
         let place = self.source.place(block.get("name").and_then(Entry::value_at).or_else(|| block.at.clone()));
-        Some(Route { name: name?, to, stop, default, when, unless, place })
+        Some(Route { name: name?, to, stop, default, templates, when, unless, place })
     }
 
     fn unless(&mut self, entry: &Entry<'_>) -> When {

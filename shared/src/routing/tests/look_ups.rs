@@ -188,6 +188,7 @@ fn a_look_up_that_fills_a_key_is_known_to_fill_it() {
         "id": "7", "shortId": "BACKEND-1A", "title": "t", "culprit": "c", "level": "error", "platform": "python",
         "metadata": { "value": "v" }, "project": { "id": "1", "slug": "s", "name": "n" },
         "permalink": "https://s.example/organizations/acme/issues/7/", "status": "resolved", "substatus": "ongoing",
+        "firstSeen": "2026-01-01T00:00:00Z", "count": "3", "userCount": 2,
         "assignedTo": { "type": "user", "id": "1", "name": "Ada", "email": "ada@example.com" },
         "url": "https://s.example/api/0/organizations/acme/issues/7/",
     });

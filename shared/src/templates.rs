@@ -1,0 +1,116 @@
+//! Templates: what a routes file says about a message instead of its default.
+//!
+//! The language is a part of Jinja's: text, `{{ … }}`, `if`, `for`, comparisons, `~` and a few filters. What could make
+//! text grow without bound is not in it (no variables, no macros, no arithmetic, no functions), and what is left runs
+//! on fuel and into a buffer that ends: a template costs milliseconds and a few megabytes at most, whatever an event
+//! holds.
+//! A template that fails does not cost the message: that part is then the default's, and the delivery's record says so.
+
+mod check;
+mod context;
+mod language;
+
+use std::sync::Arc;
+
+pub use self::check::Flaw;
+use crate::destinations::{is_blank, one_line, visible};
+use crate::message::{Field, Message};
+use crate::normalized::Normalized;
+
+/// The keys of a route or a destination that are templates.
+pub const KEYS: [&str; 4] = ["title", "message", "fields", "mention"];
+/// Longer ones are refused: what a template can do grows with its length.
+pub const MAX_TEMPLATE_BYTES: usize = 4096;
+/// As many as the strictest destination shows (Discord: 25 fields of an embed).
+pub const MAX_FIELDS: usize = 25;
+
+/// The templates of a route or a destination. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Templates {
+    pub title: Option<Template>,
+    /// The text below the title.
+    pub message: Option<Template>,
+    /// Names and values, in order; they take the place of all default fields.
+    pub fields: Option<Arc<[(String, Template)]>>,
+    pub mention: Option<Template>,
+}
+
+/// A checked template. It is kept as its text: parsing it takes microseconds, and a file may have 10,000 routes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template(Arc<str>);
+
+impl Template {
+    /// All mistakes, in order. A template without any can still fail when it is rendered (`title|items`).
+    pub fn parse(source: &str) -> Result<Self, Vec<Flaw>> {
+        check::flaws(source)?;
+        Ok(Self(source.into()))
+    }
+
+    /// What it says where it says the same of every event.
+    pub fn literal(&self) -> Option<&str> {
+        let is_plain = ["{{", "{%", "{#"].iter().all(|mark| !self.0.contains(mark));
+        is_plain.then_some(self.0.as_ref())
+    }
+}
+
+/// Puts the templates' parts in the place of the default's: the route's, where it has that part, else the
+/// destination's. A title or a message that comes out blank is the default's; a field that does is left out; a mention
+/// that does mentions nobody.
+///
+/// `mentions` are those that the destination allows: a rendered mention is one of them or none. The text in the answer,
+/// for the delivery's record, says which part is the default's because its template failed.
+pub fn form(
+    route: Option<&Templates>,
+    destination: &Templates,
+    mentions: &[String],
+    event: &Normalized,
+    default: Message,
+) -> (Message, Option<String>) {
+    let part = |of: fn(&Templates) -> Option<&Template>| route.and_then(of).or_else(|| of(destination));
+    let title = part(|templates| templates.title.as_ref());
+    let message = part(|templates| templates.message.as_ref());
+    let mention = part(|templates| templates.mention.as_ref());
+    let fields = route.and_then(|route| route.fields.as_deref()).or(destination.fields.as_deref());
+    if title.is_none() && message.is_none() && mention.is_none() && fields.is_none() {
+        return (default, None);
+    }
+    let context = context::of(event, &default);
+    let mut warnings: Vec<String> = Vec::new();
+    let mut render = |part: &str, template: &Template| {
+        let rendered = language::render(&template.0, &context);
+        rendered.map_err(|why| warnings.push(format!("the template of `{part}` failed: {why}"))).ok()
+    };
+    let mut formed = default;
+    if let Some(title) = title.and_then(|title| render("title", title)).map(|title| one_line(&title, usize::MAX))
+        && !is_blank(&title)
+    {
+        formed.title = title;
+    }
+    if let Some(text) = message.and_then(|message| render("message", message)).map(|text| visible(&text).trim().to_owned())
+        && !is_blank(&text)
+    {
+        formed.text = text;
+    }
+    if let Some(fields) = fields {
+        let mut field = |(name, template): &(String, Template)| {
+            let value = one_line(&render(&format!("fields.{name}"), template)?, MAX_FIELD_UTF16);
+            (!is_blank(&value)).then(|| Field { name: name.clone(), value })
+        };
+        formed.fields = fields.iter().filter_map(&mut field).collect();
+    }
+    if let Some(mention) = mention.and_then(|mention| render("mention", mention)) {
+        let mention = mention.trim();
+        formed.mention = mentions.iter().find(|allowed| *allowed == mention).cloned();
+        if formed.mention.is_none() && !mention.is_empty() {
+            let shown = one_line(mention, 80);
+            warnings.push(format!("`{shown}` is not among the destination's `mentions`: nobody is mentioned"));
+        }
+    }
+    (formed, (!warnings.is_empty()).then(|| warnings.join("; ")))
+}
+
+/// The strictest destination's (Discord: value of an embed's field).
+const MAX_FIELD_UTF16: usize = 1024;
+
+#[cfg(test)]
+mod tests;
