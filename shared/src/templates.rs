@@ -86,7 +86,8 @@ pub fn form(
     {
         formed.title = title;
     }
-    if let Some(text) = message.and_then(|message| render("message", message)).map(|text| visible(&text).trim().to_owned())
+    if let Some(text) =
+        message.and_then(|message| render("message", message)).map(|text| visible(&text).trim().to_owned())
         && !is_blank(&text)
     {
         formed.text = text;

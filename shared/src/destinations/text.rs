@@ -62,8 +62,7 @@ pub fn cut_before_link(text: &str, max: usize, has_link: bool) -> String {
 /// Whether nothing of it is seen: spaces, and characters without any width or ink.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| {
-        let is_without_width =
-            matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}');
+        let is_without_width = matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}');
         c.is_whitespace() || c.is_control() || misleads(c) || is_without_width
     })
 }
