@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::destinations::error::Next;
@@ -230,21 +231,55 @@ proptest! {
     }
 }
 
-#[test]
-fn whatever_it_says_it_fits_and_is_not_empty() {
+/// What an error message may hold.
+fn hostile_texts() -> Vec<String> {
     let family = "👨‍👩‍👧‍👦";
-    let texts = [
+    vec![
         String::new(),
         " \n\u{202e}\u{0} ".to_owned(),
-        "@everyone".repeat(2000),
+        "@everyone <@1> <@&1> <#1>".repeat(2000),
         "*".repeat(1_000_000),
         family.repeat(2000),
         "a\u{301}".repeat(9000),
         format!("a{}", "\u{301}".repeat(9000)),
         "line\n".repeat(9000),
         "\u{202e}gpj.exe [x](http://evil.test) ```".repeat(300),
-    ];
-    for text in &texts {
+    ]
+}
+
+#[tokio::test]
+async fn discord_takes_it_and_wakes_nobody_but_those_meant() {
+    let discord = simulator::Discord::default();
+    let send = async |call: Call| {
+        let answer = discord.router().oneshot(call.request.map(axum::body::Body::from)).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (call.judge)(&http::Response::from_parts(parts, body), testing::accepted_at()).unwrap()
+    };
+    let url = discord.webhook_url();
+    for (at, text) in hostile_texts().iter().enumerate() {
+        for mention in [None, Some("<@&42>")] {
+            let message = Message { mention: mention.map(str::to_owned), ..message(text, text) };
+            let call = call_of(&url, &event("issue.created"), &message, None).unwrap();
+            let thread = send(call).await.expect("the message's id");
+            let woke = discord.messages().pop().unwrap().woke;
+            assert_eq!(woke, mention.map(|_| "42".to_owned()).as_slice(), "text {at}");
+            let resolved = Message { tone: Tone::Resolved, ..message };
+            send(call_of(&url, &event("issue.resolved"), &resolved, Some(&thread)).unwrap()).await;
+            let message = discord.messages().pop().unwrap();
+            assert_eq!((message.edits, &message.embeds[0]["color"]), (1, &json!(color(Tone::Resolved))), "text {at}");
+        }
+    }
+    for event in testing::samples() {
+        let message = Message::of(&event, "https://sentry.example");
+        send(call_of(&url, &event, &message, None).unwrap()).await;
+        assert!(discord.messages().pop().unwrap().woke.is_empty(), "{}", event.event);
+    }
+}
+
+#[test]
+fn whatever_it_says_it_fits_and_is_not_empty() {
+    for text in &hostile_texts() {
         for count in [0, 3, 40] {
             let value: String = text.chars().take(5000).collect();
             let field = Field { name: value.clone(), value };

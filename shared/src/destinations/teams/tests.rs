@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::destinations::error::Next;
@@ -138,9 +139,9 @@ proptest! {
     }
 }
 
-#[test]
-fn whatever_it_says_it_fits_and_is_not_empty() {
-    let texts = [
+/// What an error message may hold.
+fn hostile_texts() -> Vec<String> {
+    vec![
         String::new(),
         " \n\u{202e}\u{0} ".to_owned(),
         "a".repeat(1_000_000),
@@ -150,8 +151,32 @@ fn whatever_it_says_it_fits_and_is_not_empty() {
         "<at>".repeat(9000),
         "line\n".repeat(9000),
         format!("a{}", "\u{301}".repeat(9000)),
-    ];
-    for text in &texts {
+    ]
+}
+
+#[tokio::test]
+async fn teams_shows_it_and_wakes_nobody_but_those_meant() {
+    let teams = simulator::Teams::default();
+    let send = async |message: &Message| {
+        let request = request(&teams.webhook_url(), "", message).unwrap();
+        let answer = teams.router().oneshot(request.map(axum::body::Body::from)).await.unwrap();
+        assert_eq!((answer.status(), teams.lost()), (http::StatusCode::ACCEPTED, vec![]));
+        teams.messages().pop().unwrap().woke
+    };
+    for text in hostile_texts() {
+        for mention in [None, Some("ada@example.com")] {
+            let message = Message { mention: mention.map(str::to_owned), ..message(&text, &text) };
+            assert_eq!(send(&message).await, mention.as_slice());
+        }
+    }
+    for event in testing::samples() {
+        assert!(send(&Message::of(&event, "https://sentry.example")).await.is_empty(), "{}", event.event);
+    }
+}
+
+#[test]
+fn whatever_it_says_it_fits_and_is_not_empty() {
+    for text in &hostile_texts() {
         for count in [0, 3, 60] {
             let value: String = text.chars().take(5000).collect();
             let field = Field { name: value.clone(), value };
