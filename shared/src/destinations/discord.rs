@@ -14,7 +14,7 @@ use super::error::{DeliveryError, judge_webhook};
 use super::kind::{Action, Judge, Key, Kind, Learned, Notification, Takes, Thread};
 use super::request::json;
 use super::settings::Settings;
-use super::text::{cut, one_line, visible};
+use super::text::{is_blank, one_line, visible};
 use crate::message::{Field, Message, Tone};
 use crate::normalized::Normalized;
 
@@ -107,8 +107,13 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     Ok(Action::call(json(http::Request::post(webhook.new_message()), &body)?, judge))
 }
 
+/// What becomes of an issue, but for a regression: of that somebody should hear.
 fn is_written_into_its_message(event: &Normalized) -> bool {
-    matches!(event.event.as_str(), "issue.resolved" | "issue.ignored" | "issue.assigned")
+    match event.event.as_str() {
+        "issue.resolved" | "issue.ignored" | "issue.assigned" => true,
+        "issue.unresolved" => !event.is_regression(),
+        _ => false,
+    }
 }
 
 fn shows_its_issue(event: &Normalized) -> bool {
@@ -164,9 +169,9 @@ fn is_id(text: &str) -> bool {
 
 fn embed(notification: &Notification<'_>) -> Embed {
     let Message { title, text, fields, link, tone, .. } = notification.message;
-    let footer = cut(&one_line(&visible(&notification.event.event), FOOTER_MAX), FOOTER_MAX);
-    let (mut title, _) = escaped(&one_line(&visible(title), usize::MAX), TITLE_MAX);
-    if title.is_empty() {
+    let footer = one_line(&notification.event.event, FOOTER_MAX);
+    let (mut title, _) = escaped(&one_line(title, usize::MAX), TITLE_MAX);
+    if is_blank(&title) {
         "Sentry".clone_into(&mut title);
     }
     let link = link.as_deref().filter(|link| link.len() <= LINK_MAX).map(as_target);
@@ -202,10 +207,10 @@ fn embed_fields(fields: &[Field]) -> (Vec<EmbedField>, usize) {
     let mut taken = 0;
     let mut kept = Vec::new();
     for Field { name, value } in fields {
-        let (name, _) = escaped(&one_line(&visible(name), usize::MAX), FIELD_NAME_MAX);
+        let (name, _) = escaped(&one_line(name, usize::MAX), FIELD_NAME_MAX);
         let (value, _) = escaped(visible(value).trim(), FIELD_VALUE_MAX);
         let size = units(&name) + units(&value);
-        if name.is_empty() || value.is_empty() || taken + size > ALL_FIELDS_MAX {
+        if is_blank(&name) || is_blank(&value) || taken + size > ALL_FIELDS_MAX {
             continue;
         }
         taken += size;

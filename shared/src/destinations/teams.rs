@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::error::{DeliveryError, judge_webhook};
 use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::settings::Settings;
-use super::text::{cut, one_line, visible};
+use super::text::{cut, is_blank, one_line, visible};
 use crate::message::{Message, Tone};
 
 /// The vendor says 28 kB for a message and drops a larger one behind its 202; clients have measured 21 kB.
@@ -71,8 +71,8 @@ impl Card {
     /// The message's JSON, within [`MESSAGE_MAX_BYTES`]: items are left out from the end, and if that is not enough,
     /// all but the title.
     fn of(message: &Message) -> Bytes {
-        let mut title = plain(&one_line(&visible(&message.title), TITLE_MAX));
-        if title.is_empty() {
+        let mut title = plain(&one_line(&message.title, TITLE_MAX));
+        if is_blank(&title) {
             "Sentry".clone_into(&mut title);
         }
         let heading = heading(&title, message.tone);
@@ -143,9 +143,9 @@ fn add_text(body: &mut Vec<Value>, text: &str) -> bool {
 
 fn add_fields(body: &mut Vec<Value>, message: &Message) -> bool {
     for (at, field) in message.fields.iter().take(FIELDS_MAX).enumerate() {
-        let mut name = run(&format!("{}: ", plain(&one_line(&visible(&field.name), FIELD_NAME_MAX))));
+        let mut name = run(&format!("{}: ", plain(&one_line(&field.name, FIELD_NAME_MAX))));
         name["weight"] = "Bolder".into();
-        body.push(block(&[name, run(&plain(&one_line(&visible(&field.value), FIELD_VALUE_MAX)))], at == 0));
+        body.push(block(&[name, run(&plain(&one_line(&field.value, FIELD_VALUE_MAX)))], at == 0));
     }
     message.fields.len() > FIELDS_MAX
 }
@@ -189,7 +189,7 @@ fn note() -> Value {
 ///
 /// <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format>
 fn mention(text: &str) -> (Option<Value>, Vec<Value>) {
-    let text = one_line(&visible(text), TITLE_MAX);
+    let text = one_line(text, TITLE_MAX);
     let (name, id) = match text.split_once('<').and_then(|(name, rest)| Some((name.trim(), rest.strip_suffix('>')?))) {
         Some((name, id)) if !name.is_empty() => (name, id.trim()),
         _ => (text.as_str(), text.as_str()),

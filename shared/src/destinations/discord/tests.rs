@@ -73,8 +73,9 @@ fn an_issue_has_one_message_until_it_comes_back() {
         event("issue.assigned"),
         event("comment.created"),
         event("issue.resolved"),
-        event("issue.unresolved"),
+        Normalized { substatus: Some("regressed".into()), ..event("issue.unresolved") },
         event("issue.ignored"),
+        event("issue.unresolved"),
         event("event_alert.triggered"),
         event("issue.resolved"),
     ];
@@ -99,8 +100,9 @@ fn an_issue_has_one_message_until_it_comes_back() {
     issue.resolved: PATCH /messages/100 pings null, then 100
     issue.unresolved: POST ?wait=true pings "<@&42>", then 104
     issue.ignored: PATCH /messages/104 pings null, then 104
-    event_alert.triggered: POST ?wait=true pings "<@&42>", then 106
-    issue.resolved: PATCH /messages/106 pings null, then 106
+    issue.unresolved: PATCH /messages/104 pings null, then 104
+    event_alert.triggered: POST ?wait=true pings "<@&42>", then 107
+    issue.resolved: PATCH /messages/107 pings null, then 107
     "#);
 }
 
