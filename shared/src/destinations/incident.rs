@@ -18,18 +18,30 @@ impl Turn {
     /// Everything that a route sends and that ends nothing is a trigger, comments too: how bad it is, the tone says.
     pub(super) fn of(event: &Normalized) -> Self {
         match event.event.as_str() {
-            "issue.resolved" | "issue.ignored" | "metric_alert.resolved" => Self::Resolve,
+            "issue.resolved"
+            | "issue.ignored"
+            | "issue.archived"
+            | "metric_alert.resolved"
+            | "switchboard.destination_resumed" => Self::Resolve,
+            // Nothing is sent when somebody is unassigned.
             "issue.assigned" => Self::Acknowledge,
+            // Told of whatever became of an issue, its end too.
+            "activity_alert.triggered" if matches!(event.status.as_deref(), Some("resolved" | "ignored")) => {
+                Self::Resolve
+            }
             _ => Self::Trigger,
         }
     }
 }
 
-/// The same for all events of one incident, 64 hex digits: that of its issue, or of its metric alert's rule. `None`:
-/// nothing later will be about the same.
+/// The same for all events of one incident, 64 hex digits: that of its issue, of its metric alert's rule, or of the
+/// destination that was paused. `None`: nothing later will be about the same.
 pub(super) fn key(event: &Normalized) -> Option<String> {
     if let Some(issue) = &event.issue {
         return Some(ids::hash(["issue", &event.installation, issue]));
+    }
+    if let Some(destination) = event.destination.as_ref().filter(|_| event.resource == "switchboard") {
+        return Some(ids::hash(["destination", destination]));
     }
     if event.resource != "metric_alert" {
         return None;
@@ -74,6 +86,18 @@ mod tests {
         assert_ne!(of_page(Some(page), "Slow"), of_page(Some(&page.replace("/2/", "/3/")), "Slow"));
         assert_ne!(of_page(None, "Slow"), of_page(None, "Slower"));
         assert_eq!(key(&event("preprod_artifact.size_analysis_completed")), None);
+
+        let own = |event: &str, destination: &str| Normalized {
+            event: event.to_owned(),
+            resource: "switchboard".to_owned(),
+            destination: Some(destination.to_owned()),
+            ..Normalized::default()
+        };
+        let paused = own("switchboard.destination_paused", "phones");
+        assert!(key(&paused).is_some());
+        assert_eq!(key(&paused), key(&own("switchboard.destination_resumed", "phones")));
+        assert_ne!(key(&paused), key(&own("switchboard.destination_paused", "chat")));
+        assert_eq!(Turn::of(&own("switchboard.destination_resumed", "phones")), Turn::Resolve);
     }
 
     #[test]
@@ -92,6 +116,13 @@ mod tests {
         ];
         for (name, expected) in cases {
             assert_eq!(Turn::of(&Normalized::of(&sample(name))), expected, "{name}");
+        }
+        let alert = Normalized::of(&sample("activity_alert.triggered"));
+        for (status, expected) in
+            [("unresolved", Turn::Trigger), ("resolved", Turn::Resolve), ("ignored", Turn::Resolve)]
+        {
+            let alert = Normalized { status: Some(status.to_owned()), ..alert.clone() };
+            assert_eq!(Turn::of(&alert), expected, "an activity alert of an issue that is {status}");
         }
     }
 }

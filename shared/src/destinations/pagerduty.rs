@@ -15,7 +15,7 @@ use super::incident::{self, Turn};
 use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::request::json;
 use super::settings::Settings;
-use super::text::{cut, one_line};
+use super::text::{cut, is_blank, one_line, visible};
 use crate::message::{Message, Tone};
 use crate::normalized::Normalized;
 
@@ -128,15 +128,16 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
 }
 
 fn payload<'a>(event: &Normalized, message: &'a Message, accepted_at: Timestamp) -> Payload<'a> {
-    let words = |text: &Option<String>| text.as_deref().map(|text| one_line(text, WORDS_MAX)).filter(|w| !w.is_empty());
+    let words =
+        |text: &Option<String>| text.as_deref().map(|text| one_line(text, WORDS_MAX)).filter(|words| !is_blank(words));
     let project = event.project.as_ref();
     let sources = [project.and_then(|project| words(&project.slug)), project.and_then(|project| words(&project.name))];
     let mut sources = sources.into_iter().flatten().chain(words(&event.organization));
     let summary = one_line(&message.title, SUMMARY_MAX);
-    let fields = message.fields.iter().map(|field| (field.name.as_str(), cut(field.value.trim(), TEXT_MAX)));
-    let text = ("text", cut(message.text.trim(), TEXT_MAX));
+    let fields = message.fields.iter().map(|field| (field.name.as_str(), visible(&field.value)));
+    let text = ("text", visible(&message.text));
     Payload {
-        summary: if summary.is_empty() { one_line(&event.event, SUMMARY_MAX) } else { summary },
+        summary: if is_blank(&summary) { one_line(&event.event, SUMMARY_MAX) } else { summary },
         source: sources.next().unwrap_or_else(|| "sentry".to_owned()),
         severity: match message.tone {
             Tone::Fatal => "critical",
@@ -151,7 +152,8 @@ fn payload<'a>(event: &Normalized, message: &'a Message, accepted_at: Timestamp)
         custom_details: [text]
             .into_iter()
             .chain(fields)
-            .filter(|(name, value)| !name.trim().is_empty() && !value.is_empty())
+            .filter(|(name, value)| !is_blank(name) && !is_blank(value))
+            .map(|(name, value)| (name, cut(value.trim(), TEXT_MAX)))
             .collect(),
     }
 }

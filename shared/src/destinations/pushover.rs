@@ -11,7 +11,7 @@ use super::incident::{self, Turn};
 use super::kind::{Action, Call, Key, Kind, Learned, Notification, Takes};
 use super::request::form;
 use super::settings::Settings;
-use super::text::{cut, one_line};
+use super::text::{cut, cut_before_link, is_blank, one_line, visible};
 use crate::message::Message;
 
 /// "title is limited to 250 characters, message to 1024 4-byte UTF-8 characters, url to 512, `url_title` to 100".
@@ -91,8 +91,8 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
         token,
         user,
         device: device(settings)?,
-        title: Some(one_line(&message.title, TITLE_MAX)).filter(|title| !title.is_empty()),
-        message: text(message, &event.event),
+        title: Some(one_line(&message.title, TITLE_MAX)).filter(|title| !is_blank(title)),
+        message: text(message, &event.event, url.is_some()),
         url_title: url.is_some().then_some("Issue Details"),
         url,
         priority,
@@ -128,19 +128,16 @@ fn device(settings: &Settings) -> Result<Option<&str>, DeliveryError> {
 }
 
 /// The text and, below it, the fields. Never blank, which Pushover refuses.
-fn text(message: &Message, otherwise: &str) -> String {
-    let lines = |text: &str| -> String {
-        text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
-    };
+fn text(message: &Message, otherwise: &str, has_link: bool) -> String {
     let mut fields = String::new();
-    for field in message.fields.iter().filter(|field| !field.value.trim().is_empty()) {
+    for field in message.fields.iter().filter(|field| !is_blank(&field.value)) {
         fields.push('\n');
         fields.push_str(&one_line(&format!("{}: {}", field.name.trim(), field.value.trim()), FIELD_MAX));
     }
     let fields = cut(&fields, FIELDS_MAX);
-    let said = lines(&message.text);
-    let said = [said.trim(), otherwise.trim(), "…"].into_iter().find(|said| !said.is_empty()).unwrap_or_default();
-    cut(said, MESSAGE_MAX - fields.encode_utf16().count()) + &fields
+    let said = [message.text.as_str(), otherwise].map(visible);
+    let said = said.iter().map(|said| said.trim()).find(|said| !is_blank(said)).unwrap_or("…");
+    cut_before_link(said, MESSAGE_MAX - fields.encode_utf16().count(), has_link) + &fields
 }
 
 /// 429 is no rate limit here but the month's quota: a back-off of seconds is useless. A refused key is refused for
@@ -408,8 +405,8 @@ mod tests {
             let message = Message { title, text: format!("{text}{value}"), fields, ..Message::of(&event, "") };
             let form = sent(&pushover("priority = 2"), &event, &message);
             let said = field(&form, "message").unwrap();
-            prop_assert!(!said.trim().is_empty() && said.encode_utf16().count() <= 1024);
-            prop_assert!(!said.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
+            prop_assert!(!is_blank(said) && said.encode_utf16().count() <= 1024);
+            prop_assert!(!said.contains(|c: char| c.is_control() && c != '\n'));
             let title = field(&form, "title");
             prop_assert!(title.is_none_or(|title| !title.is_empty() && title.encode_utf16().count() <= 250));
         }
