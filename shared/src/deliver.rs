@@ -35,6 +35,7 @@ use crate::routing::Value;
 use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
 use crate::telemetry::{self, Counter, chain};
+use crate::templates::Form;
 
 /// What needs routes or secrets that are broken waits this long: 100 receives are then 50 h.
 pub const MISCONFIGURED_WAIT: Duration = Duration::from_mins(30);
@@ -54,6 +55,7 @@ struct Ready {
     kind: &'static Kind,
     /// As the routes file has it.
     waits: Vec<Duration>,
+    form: Form,
     settings: Settings,
     secrets: Arc<DestinationSecrets>,
 }
@@ -283,7 +285,8 @@ impl<P: Platform> Deliver<P> {
         let settings = Settings::resolve(destination, &secrets)
             .map_err(|name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`")))?;
         let waits = destination.retry.clone().unwrap_or_else(|| kind.waits.to_vec());
-        Ok(Ready { kind, waits, settings, secrets })
+        let form = Form::of(&in_force.routes, &delivery.route, destination);
+        Ok(Ready { kind, waits, form, settings, secrets })
     }
 
     /// Ends a try, or parks without one. `None`: somebody else has settled the delivery meanwhile, or its destination

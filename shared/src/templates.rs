@@ -16,6 +16,7 @@ pub use self::check::Flaw;
 use crate::destinations::{is_blank, one_line, visible};
 use crate::message::{Field, Message};
 use crate::normalized::Normalized;
+use crate::routing::{Destination, Routes};
 
 /// The keys of a route or a destination that are templates.
 pub const KEYS: [&str; 4] = ["title", "message", "fields", "mention"];
@@ -53,63 +54,83 @@ impl Template {
     }
 }
 
-/// Puts the templates' parts in the place of the default's: the route's, where it has that part, else the
-/// destination's. A title or a message that comes out blank is the default's; a field that does is left out; a mention
-/// that does mentions nobody.
-///
-/// `mentions` are those that the destination allows: a rendered mention is one of them or none. The text in the answer,
-/// for the delivery's record, says which part is the default's because its template failed.
-pub fn form(
-    route: Option<&Templates>,
-    destination: &Templates,
-    mentions: &[String],
-    event: &Normalized,
-    default: Message,
-) -> (Message, Option<String>) {
-    let part = |of: fn(&Templates) -> Option<&Template>| route.and_then(of).or_else(|| of(destination));
-    let title = part(|templates| templates.title.as_ref());
-    let message = part(|templates| templates.message.as_ref());
-    let mention = part(|templates| templates.mention.as_ref());
-    let fields = route.and_then(|route| route.fields.as_deref()).or(destination.fields.as_deref());
-    if title.is_none() && message.is_none() && mention.is_none() && fields.is_none() {
-        return (default, None);
-    }
-    let context = context::of(event, &default);
-    let mut warnings: Vec<String> = Vec::new();
-    let mut render = |part: &str, template: &Template| {
-        let rendered = language::render(&template.0, &context);
-        rendered.map_err(|why| warnings.push(format!("the template of `{part}` failed: {why}"))).ok()
-    };
-    let mut formed = default;
-    if let Some(title) = title.and_then(|title| render("title", title)).map(|title| one_line(&title, usize::MAX))
-        && !is_blank(&title)
-    {
-        formed.title = title;
-    }
-    if let Some(text) =
-        message.and_then(|message| render("message", message)).map(|text| visible(&text).trim().to_owned())
-        && !is_blank(&text)
-    {
-        formed.text = text;
-    }
-    if let Some(fields) = fields {
-        let mut field = |(name, template): &(String, Template)| {
-            let value = one_line(&render(&format!("fields.{name}"), template)?, MAX_FIELD_UTF16);
-            (!is_blank(&value)).then(|| Field { name: name.clone(), value })
-        };
-        formed.fields = fields.iter().filter_map(&mut field).collect();
-    }
-    if let Some(mention) = mention.and_then(|mention| render("mention", mention)) {
-        let mention = mention.trim();
-        formed.mention = mentions.iter().find(|allowed| *allowed == mention).cloned();
-        if formed.mention.is_none() && !mention.is_empty() {
-            let shown = one_line(mention, 80);
-            warnings.push(format!("`{shown}` is not among the destination's `mentions`: nobody is mentioned"));
-        }
-    }
-    (formed, (!warnings.is_empty()).then(|| warnings.join("; ")))
+/// What a delivery's message is formed by: the templates of its route and of its destination.
+#[derive(Debug, Clone, Default)]
+pub struct Form {
+    route: Option<Templates>,
+    destination: Templates,
+    /// What a mention may be.
+    mentions: Vec<String>,
 }
 
+impl Form {
+    /// A route that the file does not have (any more) gives nothing.
+    pub fn of(routes: &Routes, route: &str, destination: &Destination) -> Self {
+        let route = routes.routes().iter().find(|known| known.name == route);
+        Self {
+            route: route.map(|route| route.templates.clone()),
+            destination: destination.templates.clone(),
+            mentions: destination.mentions.clone(),
+        }
+    }
+
+    /// Puts the templates' parts in the place of the default's: the route's, where it has that part, else the
+    /// destination's. A title or a message that comes out blank is the default's; a field that does
+    /// is left out, as is one whose template failed; a mention that does, or that the destination does not allow, mentions nobody.
+    ///
+    /// The text in the answer, for the delivery's record, says what went wrong: which part is the default's because its
+    /// template failed, which mention is not allowed.
+    pub fn message(&self, event: &Normalized, default: Message) -> (Message, Option<String>) {
+        let part = |of: fn(&Templates) -> Option<&Template>| {
+            self.route.as_ref().and_then(of).or_else(|| of(&self.destination))
+        };
+        let title = part(|templates| templates.title.as_ref());
+        let message = part(|templates| templates.message.as_ref());
+        let mention = part(|templates| templates.mention.as_ref());
+        let fields = self.route.as_ref().and_then(|route| route.fields.as_deref());
+        let fields = fields.or(self.destination.fields.as_deref());
+        if title.is_none() && message.is_none() && mention.is_none() && fields.is_none() {
+            return (default, None);
+        }
+        let context = context::of(event, &default);
+        let mut warnings: Vec<String> = Vec::new();
+        let mut render = |part: &str, template: &Template| {
+            let rendered = language::render(&template.0, &context);
+            rendered.map_err(|why| warnings.push(format!("the template of `{part}` failed: {why}"))).ok()
+        };
+        let mut formed = default;
+        if let Some(title) = title.and_then(|title| render("title", title)).map(|title| one_line(&title, usize::MAX))
+            && !is_blank(&title)
+        {
+            formed.title = title;
+        }
+        if let Some(text) =
+            message.and_then(|message| render("message", message)).map(|text| visible(&text).trim().to_owned())
+            && !is_blank(&text)
+        {
+            formed.text = text;
+        }
+        if let Some(fields) = fields {
+            let mut field = |(name, template): &(String, Template)| {
+                let value = one_line(&render(&format!("fields.{name}"), template)?, MAX_FIELD_UTF16);
+                (!is_blank(&value)).then(|| Field { name: name.clone(), value })
+            };
+            formed.fields = fields.iter().filter_map(&mut field).collect();
+        }
+        if let Some(mention) = mention.and_then(|mention| render("mention", mention)) {
+            let mention = mention.trim();
+            formed.mention = self.mentions.iter().find(|allowed| *allowed == mention).cloned();
+            if formed.mention.is_none() && !mention.is_empty() {
+                let shown = one_line(mention, 80);
+                warnings.push(format!("`{shown}` is not among the destination's `mentions`: nobody is mentioned"));
+            }
+        }
+        (formed, (!warnings.is_empty()).then(|| one_line(&warnings.join("; "), MAX_WARNING_UTF16)))
+    }
+}
+
+/// Of a record that is read in a line of a table.
+const MAX_WARNING_UTF16: usize = 500;
 /// The strictest destination's (Discord: value of an embed's field).
 const MAX_FIELD_UTF16: usize = 1024;
 

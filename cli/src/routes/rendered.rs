@@ -12,6 +12,7 @@ use shared::ids::{DeliveryId, EventId};
 use shared::message::Message;
 use shared::routing::{Destination, Planned, Routes};
 use shared::secrets::DestinationSecrets;
+use shared::templates::Form;
 
 use super::event::Event;
 
@@ -27,7 +28,8 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
     let Ok(settings) = Settings::resolve(destination, &secrets) else { bail!("a secret has no stand-in") };
     let now = Timestamp::now();
     let Ok(id) = shared::ids::hash([planned.route.as_str()]).parse::<EventId>() else { bail!("no id") };
-    let message = Message::of(&event.normalized, SENTRY);
+    let default = Message::of(&event.normalized, SENTRY);
+    let (message, warning) = Form::of(routes, &planned.route, destination).message(&event.normalized, default);
     let notification = Notification {
         delivery: &DeliveryId::of(&id, now, &planned.destination),
         event: &event.normalized,
@@ -37,7 +39,10 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
         accepted_at: now,
         now,
     };
-    let text = shown(&(kind.render)(&settings, &notification)?);
+    let mut text = shown(&(kind.render)(&settings, &notification)?);
+    if let Some(warning) = warning {
+        text.push_str(&format!("    warning: {warning}\n"));
+    }
     Ok(stand_ins.named(&text))
 }
 

@@ -96,7 +96,8 @@ impl<P: Platform> Deliver<P> {
         key: Option<&ThreadKey>,
         thread: Option<&Thread>,
     ) -> Result<Told, Failed> {
-        let message = Message::of(&delivery.normalized, self.base_url.as_str());
+        let default = Message::of(&delivery.normalized, self.base_url.as_str());
+        let (message, warning) = ready.form.message(&delivery.normalized, default);
         let notification = Notification {
             delivery: &delivery.id,
             event: &delivery.normalized,
@@ -106,7 +107,7 @@ impl<P: Platform> Deliver<P> {
             accepted_at: delivery.accepted_at,
             now: self.platform.clock().now(),
         };
-        let mut told = Told { status: None, warning: None };
+        let mut told = Told { status: None, warning };
         match (ready.kind.render)(&ready.settings, &notification)? {
             Action::Log(line) => tracing::info!(destination.name = %delivery.destination, "{line}"),
             Action::Put(event) => self.platform.bus().put(event).await.map_err(DeliveryError::from)?,

@@ -11,6 +11,17 @@ fn template(source: &str) -> Option<Template> {
     Some(Template::parse(source).unwrap())
 }
 
+fn form(
+    route: Option<&Templates>,
+    destination: &Templates,
+    mentions: &[String],
+    event: &Normalized,
+    default: Message,
+) -> (Message, Option<String>) {
+    Form { route: route.cloned(), destination: destination.clone(), mentions: mentions.to_vec() }
+        .message(event, default)
+}
+
 fn event() -> Normalized {
     Normalized {
         project: Some(Project { slug: Some("backend".into()), name: Some("Backend".into()), ..Project::default() }),

@@ -9,5 +9,6 @@ mod events;
 mod install;
 mod installation;
 mod ports;
+mod templates;
 mod webhook;
 mod world;
