@@ -13,6 +13,7 @@ use system_tests::parts::workspace;
 
 const FUNCTIONS: [&str; 5] =
     ["DeliverFunction", "DispatchFunction", "RefreshFunction", "SetupFunction", "WebhookFunction"];
+const EVENT_BUS: &str = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}";
 const FOURTEEN_DAYS_S: u64 = 14 * 24 * 60 * 60;
 
 struct Template(Value);
@@ -49,24 +50,38 @@ impl Template {
         self.of_function(function, "Timeout").as_u64().expect("a time-out")
     }
 
-    /// Every right of a function, as `action on resource`.
+    /// Every right of a function, as `action on resource`, and behind it the condition where it hangs on one.
     fn rights(&self, function: &str) -> BTreeSet<String> {
         let policies = self.properties(function)["Policies"].as_array().expect("policies");
-        let statements = policies.iter().flat_map(|policy| {
-            policy["Statement"].as_array().expect("a policy written out, not the name of somebody else's")
-        });
-        let mut rights = BTreeSet::new();
-        for statement in statements {
-            assert_eq!(statement["Effect"], "Allow", "{function}");
-            assert_eq!(statement.as_object().expect("a statement").len(), 3, "{function}: {statement}");
-            for action in one_or_many(&statement["Action"]) {
-                for resource in one_or_many(&statement["Resource"]) {
-                    rights.insert(format!("{} on {}", action.as_str().expect("an action"), named(resource)));
-                }
-            }
+        let (conditional, always): (Vec<&Value>, Vec<&Value>) =
+            policies.iter().partition(|policy| policy["Fn::If"].is_array());
+        let mut rights = rights_of(function, always);
+        for policy in conditional {
+            let choice = &policy["Fn::If"];
+            assert_eq!(choice[2], json!({ "Ref": "AWS::NoValue" }), "{function}: without the condition, no right");
+            let condition = choice[0].as_str().expect("a condition's name");
+            let of = rights_of(function, vec![&choice[1]]);
+            rights.extend(of.into_iter().map(|right| format!("{right} if {condition}")));
         }
         rights
     }
+}
+
+fn rights_of(function: &str, policies: Vec<&Value>) -> BTreeSet<String> {
+    let statements = policies.into_iter().flat_map(|policy| {
+        policy["Statement"].as_array().expect("a policy written out, not the name of somebody else's")
+    });
+    let mut rights = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(statement["Effect"], "Allow", "{function}");
+        assert_eq!(statement.as_object().expect("a statement").len(), 3, "{function}: {statement}");
+        for action in one_or_many(&statement["Action"]) {
+            for resource in one_or_many(&statement["Resource"]) {
+                rights.insert(format!("{} on {}", action.as_str().expect("an action"), named(resource)));
+            }
+        }
+    }
+    rights
 }
 
 /// YAML with the short tags of `CloudFormation`, as the JSON that they stand for: `!Ref X` is `{"Ref": "X"}`.
@@ -140,8 +155,12 @@ fn each_function_may_do_exactly_what_it_does() {
             vec![
                 secret("DestinationsSecret"),
                 read_and_write(deliveries),
+                // A thread that is gone is forgotten.
+                right(&["dynamodb:DeleteItem"], deliveries),
+                right(&["dynamodb:Query"], "${DeliveriesTable.Arn}/index/stuck"),
                 read(settings),
                 send("EventsQueue.Arn"),
+                right(&["events:PutEvents"], &format!("{EVENT_BUS} if HasEventBus")),
                 consume("DeliveriesQueue.Arn"),
             ],
         ),
@@ -347,6 +366,29 @@ fn refresh_is_done_before_its_next_tick_begins() {
     assert_eq!(tick["Properties"]["ScheduleExpression"], "rate(5 minutes)");
     assert!(template.timeout_s("RefreshFunction") < 5 * 60);
     assert_eq!(refresh["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+}
+
+#[test]
+fn deliver_looks_after_what_is_paused_every_minute_and_is_done_before_the_next() {
+    let template = Template::read();
+    let deliver = template.properties("DeliverFunction");
+    let events = deliver["Events"].as_object().expect("events");
+    assert_eq!(events.keys().collect::<Vec<_>>(), ["Tick"], "its queue comes by the mapping");
+    assert_eq!(events["Tick"]["Type"], "ScheduleV2");
+    let tick = &events["Tick"]["Properties"];
+    assert_eq!(tick["ScheduleExpression"], "rate(1 minute)");
+    let input: Value = serde_json::from_str(tick["Input"].as_str().expect("an input")).expect("JSON");
+    assert!(input.get("Records").is_none(), "that is what tells a batch from a tick");
+    assert!(template.timeout_s("DeliverFunction") < 40, "shorter than the lease on a destination");
+    assert_eq!(deliver["EventInvokeConfig"]["MaximumRetryAttempts"], 0);
+}
+
+#[test]
+fn without_a_name_no_event_bus_may_be_put_onto() {
+    let template = Template::read();
+    assert_eq!(template.0["Parameters"]["EventBusName"]["Default"], "");
+    let named = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "EventBusName" }, ""] }] });
+    assert_eq!(template.0["Conditions"]["HasEventBus"], named);
 }
 
 #[test]
