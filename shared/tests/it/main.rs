@@ -3,12 +3,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod chaos;
+mod circuit;
 mod deliveries;
 mod destinations;
 mod events;
 mod install;
 mod installation;
+mod own_events;
+mod parked;
 mod ports;
+mod site;
 mod templates;
+mod threads;
 mod webhook;
 mod world;

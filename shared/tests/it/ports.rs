@@ -4,6 +4,7 @@
 //! The paused clock jumps to the next timer as soon as nothing is left to run. It knows nothing of the store's own
 //! threads, so a call of the store holds it back: a blocking task that ends with the call.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -65,6 +66,15 @@ impl Chance for Counted {
     }
 }
 
+thread_local! {
+    static MEANWHILE: Cell<Option<DestinationHealth>> = const { Cell::new(None) };
+}
+
+/// Somebody else writes this row just before the next delivery is settled.
+pub(crate) fn written_meanwhile(row: DestinationHealth) {
+    MEANWHILE.set(Some(row));
+}
+
 /// Holds the paused clock back while `work` waits for another thread.
 async fn held<T>(work: impl Future<Output = T>) -> T {
     let (done, waits) = mpsc::channel::<()>();
@@ -104,6 +114,9 @@ impl Deliveries for Steady<SqliteDeliveries> {
         held(self.0.claim_parked(id, probe, now)).await
     }
     async fn settle(&self, id: &DeliveryId, tries: u32, end: Outcome, now: Timestamp) -> Result<Written, StoreError> {
+        if let Some(row) = MEANWHILE.take() {
+            assert_eq!(held(self.0.write_destination(&row)).await?, Written::Done);
+        }
         held(self.0.settle(id, tries, end, now)).await
     }
     async fn destination(&self, name: &DestinationName) -> Result<DestinationHealth, StoreError> {

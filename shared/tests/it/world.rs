@@ -202,7 +202,9 @@ impl World {
         let end = self.now() + time;
         let mut refreshed = self.now();
         while self.now() < end {
-            let is_calm = self.ports.deliveries.not_open().await.unwrap().is_empty();
+            let is_calm = self.ports.deliveries.not_open().await.unwrap().is_empty()
+                && self.ports.events.depth().await == 0
+                && self.ports.outbox.depth().await == 0;
             let step = if is_calm { REFRESHED_EVERY } else { Duration::from_mins(1) };
             let left = Duration::try_from(end.duration_since(self.now())).unwrap_or_default();
             self.pass(left.min(step)).await;
