@@ -189,8 +189,8 @@ async fn a_probe_that_fails_leaves_the_next_to_another_issue_and_a_message_that_
     world.live(15 * MINUTE).await;
     let calls = site.calls().split_off(before);
     assert_eq!(calls[0].title, "bad", "the oldest is the first probe");
-    assert_eq!(calls[1].title, "Destination `chat` is paused", "then the oldest of another issue");
-    assert_eq!(titles(&site.taken()), ["Destination `chat` is paused", "good 1", "good 2"]);
+    assert_eq!(calls[1].title, "switchboard.destination_paused", "then the oldest of another issue");
+    assert_eq!(titles(&site.taken()), ["switchboard.destination_paused", "good 1", "good 2"]);
     assert_eq!(world.health("chat").await.state, Circuit::Draining, "what follows the bad one waits behind it");
     issue(&world, "Backend", "late").await;
     world.live(2 * MINUTE).await;

@@ -217,3 +217,23 @@ async fn a_destination_of_routes_that_are_out_of_reach_for_a_moment_is_not_given
     assert_eq!(world.rung().len(), 2);
     assert!(world.records().await.iter().all(|record| record.state == DeliveryState::Sent));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_fails_costs_only_its_words_and_the_record_says_so() {
+    for (title, rung, warned) in [("{{ project }}!", "backend!", false), ("{{ title|items }}", "a", true)] {
+        let world = World::new().await;
+        world.installed().await;
+        world
+            .push_routes(
+                &BACKEND_RINGS.replace("name = \"backend\"", &format!("name = \"backend\"\ntitle = \"{title}\"")),
+            )
+            .await;
+        issue(&world, "Backend", "a").await;
+        world.work().await;
+        assert_eq!(world.rung()[0].title.as_deref(), Some(rung));
+        let record = world.records().await.remove(0);
+        assert_eq!(record.state, DeliveryState::Sent);
+        let warning = record.warning.unwrap_or_default();
+        assert_eq!(warning.contains("the template of `title` failed"), warned, "{warning}");
+    }
+}

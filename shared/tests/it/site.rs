@@ -20,6 +20,7 @@ pub(crate) struct Call {
     /// The delivery.
     pub(crate) id: String,
     pub(crate) event: String,
+    /// The event's own; its name, where it has none.
     pub(crate) title: String,
     /// The exact bytes.
     pub(crate) body: Bytes,
@@ -76,7 +77,7 @@ async fn answer(State(site): State<Site>, headers: HeaderMap, body: Bytes) -> ax
         at: site.0.clock.now(),
         id: headers["webhook-id"].to_str().unwrap().to_owned(),
         event: text(&json["data"]["event"]),
-        title: text(&json["data"]["title"]),
+        title: text(json["data"].get("title").unwrap_or(&json["data"]["event"])),
         body,
         status: 0,
     };
