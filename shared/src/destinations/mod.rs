@@ -9,15 +9,18 @@ pub mod error;
 mod gotify;
 mod incident;
 pub mod kind;
+mod mattermost;
 mod pagerduty;
 mod pushover;
 mod request;
 pub mod retry;
 pub mod settings;
+mod slack;
 mod teams;
 #[cfg(test)]
 mod testing;
 mod text;
+mod tone;
 mod webhook;
 
 use kind::Kind;
@@ -28,8 +31,10 @@ pub static KINDS: &[&Kind] = &[
     // One line each, so that adding one is one line.
     &console::KIND,
     &discord::KIND,
+    &mattermost::KIND,
     &pagerduty::KIND,
     &pushover::KIND,
+    &slack::KIND,
     &teams::KIND,
     &webhook::KIND,
 ];

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tower::ServiceExt as _;
 
 use super::error::DeliveryError;
-use super::kind::{Action, Call, Kind, Notification};
+use super::kind::{Action, Call, Kind, Learned, Notification};
 use super::settings::Settings;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::Message;
@@ -82,15 +82,18 @@ pub(super) fn calls_of(action: Action) -> Vec<Call> {
     calls
 }
 
-/// Makes the calls against a stand-in, in order; the first that fails ends it. Nobody listens on a socket.
-pub(super) async fn carried_out(calls: Vec<Call>, stand_in: axum::Router) -> Result<(), DeliveryError> {
+/// Makes the calls against a stand-in, in order; the first that fails ends it. What was learned last is returned. Nobody
+/// listens on a socket.
+pub(super) async fn carried_out(calls: Vec<Call>, stand_in: axum::Router) -> Result<Learned, DeliveryError> {
+    let mut learned = None;
     for call in calls {
         let (parts, body) = call.request.into_parts();
         let request = http::Request::from_parts(parts, axum::body::Body::from(body));
         let answer = stand_in.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
         let (parts, body) = answer.into_parts();
         let body: Bytes = body.collect().await.expect("an answer's body").to_bytes();
-        (call.judge)(&http::Response::from_parts(parts, body), accepted_at())?;
+        let told = (call.judge)(&http::Response::from_parts(parts, body), accepted_at())?;
+        learned = told.or(learned);
     }
-    Ok(())
+    Ok(learned)
 }
