@@ -1,12 +1,14 @@
-//! `cargo xtask bench`: how fast `webhook` starts and what a request costs, beside a bare hello.
+//! `cargo xtask bench`: how fast `webhook` starts and what a request costs, beside a bare hello; and what it costs to
+//! match an event, a route, from few routes to many.
 //!
-//! Both run as on Lambda, against a stand-in of the Runtime API and one of AWS on loopback. There is no TLS in it and
+//! `webhook` and the hello run as on Lambda, against a stand-in of the Runtime API and one of AWS on loopback. There is no TLS in it and
 //! no distance: it shows what our code adds, not what Sentry waits. Times depend on the machine and on what else runs
 //! there, so ratios are what to look at, and nothing fails on a slow day.
 
 mod aws;
 mod function;
 mod http;
+mod matching;
 mod payload;
 mod runtime_api;
 mod table;
@@ -47,10 +49,14 @@ pub(crate) fn run_all() -> Result<()> {
     let bench = Bench::new(&subjects, &folder)?;
     let mut rows = steps.step("cold", || bench.cold())?;
     rows.extend(steps.step("warm", || bench.warm())?);
+    steps.step("build matching", matching::build)?;
+    let matched = steps.step("matching", matching::rows)?;
     eprintln!("{}\n", steps.summary());
     let text = bench.report(&rows)?;
     fs::write(folder.join("cold.md"), &text)?;
-    println!("{text}");
+    let matched = format!("# An event against many routes\n\n{}", table::markdown(matching::COLUMNS, &matched));
+    fs::write(folder.join("matching.md"), &matched)?;
+    println!("{text}\n{matched}");
     Ok(())
 }
 
@@ -150,7 +156,7 @@ impl<'a> Bench<'a> {
              (packaged, zig links it for haswell), {}, {processors} processors, AWS and the Runtime API on loopback without TLS. \
              Binaries: {webhook:.1} MB and {hello:.1} MB.\n\n{}",
             std::env::consts::ARCH,
-            table::markdown(rows)
+            table::markdown(["webhook", "hello"], rows)
         ))
     }
 }
@@ -167,7 +173,7 @@ fn cpu_each(function: &Running, event: &Event, requests: u32) -> Result<Duration
 }
 
 fn row(what: &str, unit: &'static str, [subject, hello]: Pair) -> Row {
-    Row { what: what.to_owned(), unit, subject, hello }
+    Row { what: what.to_owned(), unit, subject, beside: hello }
 }
 
 fn millis(duration: Duration) -> f64 {

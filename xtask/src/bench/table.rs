@@ -1,4 +1,4 @@
-//! Measurements as a table for people: median, least and most of each, and the ratio to the hello.
+//! Measurements as a table for people: median, least and most of each, and the ratio of both.
 
 /// One thing that was measured of both, in one unit.
 #[derive(Debug)]
@@ -6,14 +6,12 @@ pub(crate) struct Row {
     pub(crate) what: String,
     pub(crate) unit: &'static str,
     pub(crate) subject: Vec<f64>,
-    pub(crate) hello: Vec<f64>,
+    pub(crate) beside: Vec<f64>,
 }
 
-const HEAD: [&str; 7] = ["", "unit", "webhook", "min – max", "hello", "min – max", "ratio"];
-
-/// Markdown, its columns aligned.
-pub(crate) fn markdown(rows: &[Row]) -> String {
-    let mut lines = vec![HEAD.map(str::to_owned)];
+/// Markdown, its columns aligned. The columns are named after the subject and what stands beside it.
+pub(crate) fn markdown([subject, beside]: [&str; 2], rows: &[Row]) -> String {
+    let mut lines = vec![["", "unit", subject, "min – max", beside, "min – max", "ratio"].map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
     let widths: [usize; 7] =
         std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default());
@@ -33,15 +31,15 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
 }
 
 fn cells(row: &Row) -> [String; 7] {
-    let (subject, hello) = (median(&row.subject), median(&row.hello));
+    let (subject, beside) = (median(&row.subject), median(&row.beside));
     [
         row.what.clone(),
         row.unit.to_owned(),
         number(subject),
         range(&row.subject),
-        number(hello),
-        range(&row.hello),
-        format!("{:.1}", subject / hello),
+        number(beside),
+        range(&row.beside),
+        format!("{:.1}", subject / beside),
     ]
 }
 
@@ -69,12 +67,12 @@ mod tests {
     #[test]
     fn a_row_has_the_medians_and_their_ratio() {
         let row =
-            Row { what: "cold".into(), unit: "ms", subject: vec![9.0, 4.0, 200.0], hello: vec![1.0, 2.0, 3.0, 4.0] };
+            Row { what: "cold".into(), unit: "ms", subject: vec![9.0, 4.0, 200.0], beside: vec![1.0, 2.0, 3.0, 4.0] };
         let expected = "\
 | \x20    | unit | webhook | min – max | hello | min – max | ratio |
 | ---- | ---- | ------: | --------: | ----: | --------: | ----: |
 | cold | ms   |     9.0 | 4.0 – 200 |   2.5 | 1.0 – 4.0 |   3.6 |
 ";
-        assert_eq!(markdown(&[row]), expected);
+        assert_eq!(markdown(["webhook", "hello"], &[row]), expected);
     }
 }
