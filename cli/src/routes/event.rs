@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::ids::Resource;
 use shared::normalized::Normalized;
 use shared::payload;
-use shared::routing;
+use shared::routing::{self, CannotSet};
 
 use crate::samples::{self, Sample};
 
@@ -52,7 +52,8 @@ impl Event {
     }
 
     fn parse(resource: &str, body: Vec<u8>) -> anyhow::Result<Self> {
-        let resource: Resource = resource.parse().with_context(|| format!("its resource is `{resource}`"))?;
+        // Also the bundle's own events, which no webhook brings.
+        let resource = Resource::from_queue(resource).with_context(|| format!("its resource is `{resource}`"))?;
         let payload = payload::Event::parse(&resource, &body)?;
         Ok(Self { normalized: Normalized::of(&payload), raw: payload.raw, body })
     }
@@ -72,9 +73,11 @@ impl Event {
             bail!("--set {assignment}: it is KEY=VALUE");
         };
         let parsed = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
-        let is_path = key == "data" || key.starts_with("data.");
-        let value = if is_path || parsed.is_string() || parsed.is_null() { parsed } else { json!(text) };
-        self.set(key, value).with_context(|| format!("--set {assignment}"))
+        let set = match routing::set(&mut self.normalized, &mut self.raw, key, parsed) {
+            Err(CannotSet::NotText(_)) => routing::set(&mut self.normalized, &mut self.raw, key, json!(text)),
+            set => set,
+        };
+        set.with_context(|| format!("--set {assignment}"))
     }
 }
 
@@ -112,16 +115,26 @@ mod tests {
     #[test]
     fn a_value_is_json_where_it_parses_and_text_where_only_text_can_stand() {
         let mut event = Event::of("issue.created").expect("a sample");
-        for assignment in
-            ["release=1.10", "level=\"fatal\"", "culprit=null", "tag.n=5", "data.issue.count=5", "data.x=y=z"]
-        {
+        for assignment in [
+            "release=1.10",
+            "level=\"fatal\"",
+            "culprit=null",
+            "tag.n=5",
+            "data.issue.count=5",
+            "data.x=y=z",
+            "count=7",
+        ] {
             event.set_from(assignment).expect(assignment);
         }
         let normalized = &event.normalized;
         assert_eq!(normalized.release.as_deref(), Some("1.10"));
         assert_eq!((normalized.level.as_deref(), normalized.culprit.as_deref()), (Some("fatal"), None));
-        assert_eq!(normalized.tags["n"], "5");
+        assert_eq!((&*normalized.tags["n"], normalized.count), ("5", Some(7)));
         assert_eq!((&event.raw["data"]["issue"]["count"], &event.raw["data"]["x"]), (&json!(5), &json!("y=z")));
-        assert!(event.set_from("level").is_err() && event.set_from("colour=red").is_err());
+        assert!(
+            event.set_from("level").is_err()
+                && event.set_from("count=many").is_err()
+                && event.set_from("colour=red").is_err()
+        );
     }
 }

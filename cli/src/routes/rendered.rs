@@ -39,11 +39,9 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
         accepted_at: now,
         now,
     };
-    let mut text = shown(&(kind.render)(&settings, &notification)?);
-    if let Some(warning) = warning {
-        text.push_str(&format!("    warning: {warning}\n"));
-    }
-    Ok(stand_ins.named(&text))
+    let text = shown(&(kind.render)(&settings, &notification)?);
+    let warning = warning.map(|warning| format!("    warning: {warning}\n")).unwrap_or_default();
+    Ok(stand_ins.named(&(text + &warning)))
 }
 
 fn shown(action: &Action) -> String {

@@ -151,7 +151,8 @@ fn a_public_app_names_the_organization_in_each_route() {
     assert_snapshot!("public", said(folder.path(), "check routes.toml --public"));
     let named = "[[destination]]\nname = \"log\"\ntype = \"console\"\n\
         [[route]]\nname = \"a\"\nwhen = { organization = [\"acme\", \"acme-eu\"] }\nto = [\"log\"]\n\
-        [[route]]\nname = \"b\"\nwhen = { any = [{ organization = \"acme\" }, { organization = \"b\", level = \"fatal\" }] }\nto = [\"log\"]\n";
+        [[route]]\nname = \"b\"\nwhen = { any = [{ organization = \"acme\" }, { organization = \"b\", level = \"fatal\" }] }\nto = [\"log\"]\n\
+        [[route]]\nname = \"own\"\nwhen = { event = \"switchboard.*\" }\nto = [\"log\"]\n";
     write(folder.path(), "named.toml", named);
     assert!(said(folder.path(), "check named.toml --public").ends_with("--- exit 0"));
     let not = "{ organization = { not = \"acme\" } }";

@@ -36,6 +36,9 @@ pub(super) const EVENTS: &[&str] = &[
     "switchboard.destination_resumed",
 ];
 
+/// How the bundle's own events begin.
+pub(super) const OWN: &str = "switchboard.";
+
 /// The documentation's name, and the name on the wire.
 pub(super) const ARCHIVED: (&str, &str) = ("issue.archived", "issue.ignored");
 

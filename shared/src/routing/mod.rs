@@ -204,7 +204,7 @@ impl Routes {
 
     /// A mistake for each route that takes events of any organization: a public app is installed by strangers.
     pub fn open_to_strangers(&self) -> Vec<Mistake> {
-        let open = self.in_order.iter().filter(|route| !route.when.names_organizations());
+        let open = self.in_order.iter().filter(|route| !route.when.is_closed_to_strangers());
         open.map(|route| {
             let message = format!("`{}` takes events of any organization, also of strangers'", route.name);
             let help = if route.default {

@@ -4,6 +4,7 @@
 //! what is `Yes` or `No` now stays so whatever the look-up tells.
 
 use super::key::{Datum, Found, Key, Number, Subject};
+use super::known;
 use super::text::TextPattern;
 
 /// A table of keys. All must match, and of its `any` at least one.
@@ -105,10 +106,14 @@ impl When {
         self.any.is_empty() && self.conditions.iter().all(is_any_event)
     }
 
-    /// Whether it takes events of organizations that it names, and of no others.
-    pub(super) fn names_organizations(&self) -> bool {
-        let names = |condition: &Condition| condition.key.is("organization") && condition.pattern.is_names();
-        self.conditions.iter().any(names) || !self.any.is_empty() && self.any.iter().all(Self::names_organizations)
+    /// Whether it takes events of organizations that it names, or the bundle's own, and of no others.
+    pub(super) fn is_closed_to_strangers(&self) -> bool {
+        let closes = |condition: &Condition| match &condition.key {
+            key if key.is("organization") => condition.pattern.is_all(TextPattern::is_whole),
+            key if key.is("event") => condition.pattern.is_all(|text| text.begins_with(known::OWN)),
+            _ => false,
+        };
+        self.conditions.iter().any(closes) || !self.any.is_empty() && self.any.iter().all(Self::is_closed_to_strangers)
     }
 }
 
@@ -150,10 +155,10 @@ impl Pattern {
         self.has(Datum::Text(text)) || self.present || self.not.iter().any(|not| !not.matches_text(text))
     }
 
-    /// Whether whole texts and nothing else match.
-    fn is_names(&self) -> bool {
-        let is_name = |matcher: &Matcher| matches!(matcher, Matcher::Text(text) if text.is_whole());
-        !self.present && !self.absent && self.not.is_empty() && self.matchers.iter().all(is_name)
+    /// Whether nothing matches but texts of this kind.
+    fn is_all(&self, kind: impl Fn(&TextPattern) -> bool) -> bool {
+        let is_kind = |matcher: &Matcher| matches!(matcher, Matcher::Text(text) if kind(text));
+        !self.present && !self.absent && self.not.is_empty() && self.matchers.iter().all(is_kind)
     }
 
     /// Whether it matches a key that is absent.

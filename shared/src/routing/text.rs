@@ -32,6 +32,11 @@ impl TextPattern {
         self.shape == Shape::Whole
     }
 
+    /// Whether every text that it matches begins so.
+    pub(super) fn begins_with(&self, beginning: &str) -> bool {
+        self.shape != Shape::Suffix && !self.ignore_case && self.text.starts_with(beginning)
+    }
+
     pub(super) fn matches(&self, text: &str) -> bool {
         let own = &*self.text;
         match (self.shape, self.ignore_case) {

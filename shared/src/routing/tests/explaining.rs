@@ -6,7 +6,8 @@ use super::*;
 
 fn explained(routes: &Routes, event: &Normalized, raw: &Json, looked_up: LookedUp) -> String {
     let lines = routes.explain(event, raw, looked_up);
-    lines.iter().map(|line| format!("{}: {}\n", line.route, line.outcome)).collect()
+    let lines: Vec<String> = lines.iter().map(|line| format!("{}: {}\n", line.route, line.outcome)).collect();
+    lines.concat()
 }
 
 #[test]
