@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use shared::ports::{Consume as _, DeliveryState};
+use shared::ports::{Circuit, Consume as _, DeliveryState};
 use simulator::{Alert, AlertUrls, Assignee, Endpoint, Fault, NewIssue};
 
 use crate::ports::QueueFault;
@@ -64,8 +64,18 @@ async fn step(world: &World, dice: &mut Dice) {
     }
 }
 
+/// A tick of `deliver`, which may die on the way.
+async fn tick(world: &World, dice: &mut Dice) {
+    let dies_after = Duration::from_millis(if dice.below(3) == 0 { dice.below(2000) } else { 30_000 });
+    let deadline = world.now() + Duration::from_secs(28);
+    if let Ok(ticked) = tokio::time::timeout(dies_after, world.deliver.tick(deadline)).await {
+        ticked.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
+    let mut pauses = 0;
     for seed in 0..SEEDS {
         let mut dice = Dice(seed);
         let world = World::new().await;
@@ -73,8 +83,11 @@ async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
         let mut accepted = 0;
         let mut issues = Vec::new();
         let mut expected = BTreeSet::new();
+        let mut paused = false;
         for _ in 0..STEPS {
-            match dice.below(12) {
+            // What is accepted in the same millisecond has no order.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            match dice.below(16) {
                 0 => world.ports.events.fail([queue_fault(&mut dice)]),
                 1 => world.ports.outbox.fail([queue_fault(&mut dice)]),
                 2 => world.sentry.faults().push(Endpoint::Pushover, fault(&mut dice)),
@@ -104,11 +117,18 @@ async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
                         world.sentry.trigger_alert(*issue, alert).await.unwrap();
                     }
                 }
+                // The destination is down for a while: as a host, or its address.
+                11 => drop(world.ports.outgoing.cut.lock().unwrap().insert("pushover.test".to_owned())),
+                12 => world.ports.outgoing.cut.lock().unwrap().clear(),
+                13 | 14 => tick(&world, &mut dice).await,
                 _ => tokio::time::sleep(Duration::from_secs(dice.below(90))).await,
             }
             step(&world, &mut dice).await;
+            paused |= world.health("phones").await.state != Circuit::Open;
         }
+        pauses += usize::from(paused);
         world.sentry.faults().clear();
+        world.ports.outgoing.cut.lock().unwrap().clear();
         world.live(Duration::from_hours(12)).await;
 
         let records = world.records().await;
@@ -116,6 +136,8 @@ async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
         for queue in [&world.ports.events, &world.ports.outbox] {
             assert_eq!(queue.inner.dead_letter_count().await.unwrap(), 0, "seed {seed}");
         }
+        let health = world.health("phones").await;
+        assert_eq!((health.state, health.parked), (Circuit::Open, 0), "seed {seed}");
         assert!(records.len() >= accepted, "seed {seed}: {} records of {accepted} events", records.len());
         for record in &records {
             let ended = matches!(record.state, DeliveryState::Sent | DeliveryState::Failed);
@@ -138,4 +160,5 @@ async fn nothing_that_was_accepted_is_lost_and_tokens_survive() {
         let stored = world.token(&installed).await;
         assert_eq!(stored, world.sentry.token_of(&installed).map(|pair| pair.access), "seed {seed}: the token works");
     }
+    assert!(pauses >= 3, "only {pauses} of {SEEDS} seeds have paused the destination");
 }

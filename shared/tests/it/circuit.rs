@@ -181,6 +181,7 @@ async fn a_probe_that_fails_leaves_the_next_to_another_issue_and_a_message_that_
     assert_eq!((world.health("chat").await.state, site.calls().len()), (Circuit::Paused, 5));
     world.sentry.resolve_issue(bad).await.unwrap();
     for title in ["good 1", "good 2"] {
+        tokio::time::sleep(MILLISECOND).await;
         issue(&world, "Backend", title).await;
     }
     world.work().await;
