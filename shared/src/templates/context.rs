@@ -16,7 +16,7 @@ const MAX_TAG_BYTES: usize = 1024;
 const MAX_MEMBERS: usize = 100;
 
 /// Besides the keys of the normalized event.
-const OWN: [&str; 5] = ["project_name", "link", "default_title", "default_message", "is_regression"];
+pub(super) const OWN: [&str; 5] = ["project_name", "link", "default_title", "default_message", "is_regression"];
 
 /// All names.
 pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {

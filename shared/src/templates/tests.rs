@@ -324,3 +324,41 @@ fn a_failed_part_harms_no_other() {
     assert_eq!((message.title, message.text.as_str()), (default.title, "fine"));
     assert_eq!(warning.unwrap(), "the template of `title` failed: `items` takes a map, such as `tags`");
 }
+
+fn documented() -> &'static str {
+    let docs = include_str!("../../../docs/routes.md");
+    docs.split_once("## Templates").unwrap().1
+}
+
+#[test]
+fn the_documented_example_renders_as_it_reads() {
+    let file = documented().split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let routes = Routes::compile(file).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    let destination = routes.destinations().next().unwrap();
+    let message = |route: &str, event: &Normalized| {
+        let default = Message::of(event, "https://sentry.example");
+        Form::of(&routes, route, destination).message(event, default)
+    };
+    let (formed, warning) = message("backend", &event());
+    assert_eq!(formed.title, "❗ ValueError: division by zero");
+    assert_eq!(formed.text, "division by zero\nsince app@1.0.0");
+    let fields: Vec<(&str, &str)> = formed.fields.iter().map(|field| (&*field.name, &*field.value)).collect();
+    assert_eq!(fields, [("Environment", "production"), ("Customer", "Zoë & Søn <co>")]);
+    assert_eq!((formed.mention, warning), (None, None));
+
+    let fatal = Normalized { level: Some("fatal".into()), value: None, release: None, environment: None, ..event() };
+    let (formed, _) = message("backend", &fatal);
+    assert_eq!((formed.text.as_str(), formed.mention.as_deref()), ("app.main in handle_rlkseunr", Some("@here")));
+    assert_eq!(formed.fields[0].value, "unknown");
+    let (formed, _) = message("a route that is gone", &event());
+    assert_eq!(formed.title, "backend: ValueError: division by zero");
+}
+
+#[test]
+fn every_filter_test_and_name_is_documented() {
+    let docs = documented();
+    let filters = language::FILTERS.iter().chain(language::TESTS).map(|(name, ..)| *name);
+    for name in filters.chain(context::OWN) {
+        assert!(docs.contains(&format!("`{name}`")) || docs.contains(&format!("`{name}(")), "{name}");
+    }
+}
