@@ -20,6 +20,7 @@ pub mod payload;
 pub mod ports;
 pub mod refresh;
 mod repeats;
+pub mod resend;
 pub mod routes_in_force;
 pub mod routing;
 pub mod sealing;

@@ -5,6 +5,8 @@ mod record;
 
 pub use record::LOG_ATTRIBUTES;
 
+use std::collections::BTreeSet;
+
 use aws_config::SdkConfig;
 use futures::future::try_join_all;
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::Offset};
@@ -280,6 +282,12 @@ impl Deliveries for DynamoDeliveries {
             keep: &|_| true,
         };
         self.0.query(&query).await?.iter().map(record::stuck).collect()
+    }
+
+    async fn with_failed(&self) -> Result<Vec<DestinationName>, StoreError> {
+        let failed = |item: &Item| record::failed_for(item);
+        let names: BTreeSet<_> = self.0.scan("stuck").await?.iter().filter_map(failed).collect();
+        Ok(names.into_iter().collect())
     }
 
     async fn recall(&self, key: &str, now: Timestamp) -> Result<Option<Mark>, StoreError> {

@@ -265,4 +265,11 @@ impl Table {
         }
         Ok(found)
     }
+
+    /// All of an index, page by page. For an operator's command: no function may scan.
+    pub(crate) async fn scan(&self, index: &str) -> Result<Vec<Item>, StoreError> {
+        let pages = self.client.scan().table_name(&self.name).index_name(index).into_paginator().items().send();
+        let items: Result<Vec<Item>, _> = pages.collect().await;
+        items.map_err(|error| unavailable(self.store, Failure::of("Scan", &error)))
+    }
 }

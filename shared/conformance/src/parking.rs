@@ -29,6 +29,7 @@ pub(crate) async fn parking<D: Deliveries>(store: &D) {
     a_parked_one_outlives_its_time_and_an_ended_one_does_not(store).await;
     a_resend_claims_what_failed_before_it(store).await;
     stuck_deliveries_come_page_by_page(store).await;
+    destinations_with_dead_letters_are_found_by_name(store).await;
 }
 
 fn later(ms: u64) -> Timestamp {
@@ -397,4 +398,16 @@ async fn stuck_deliveries_come_page_by_page<D: Deliveries>(store: &D) {
     };
     let rest = store.stuck(&to, DeliveryState::Failed, Some(first), 10).await.expect("stuck");
     assert_eq!(rest.len(), expected.len() - 1, "a page goes on after one that is not stuck any more");
+}
+
+async fn destinations_with_dead_letters_are_found_by_name<D: Deliveries>(store: &D) {
+    let [first, second, waiting] = [paused(store).await, paused(store).await, paused(store).await];
+    for to in [&first, &first, &second] {
+        create(store, &DeliveryRecord { state: DeliveryState::Failed, ..record(NOW, to) }).await;
+    }
+    create(store, &DeliveryRecord { state: DeliveryState::Parked, ..record(NOW, &waiting) }).await;
+    let found = store.with_failed().await.expect("with failed");
+    assert!(found.is_sorted_by(|a, b| a < b), "each comes once, by name");
+    assert!(found.contains(&first) && found.contains(&second), "whoever has a dead letter is among them");
+    assert!(!found.contains(&waiting), "and nobody else");
 }

@@ -125,6 +125,15 @@ impl Deliveries for SqliteDeliveries {
             .map_err(|e| e.of_store(STORE))
     }
 
+    async fn with_failed(&self) -> Result<Vec<DestinationName>, StoreError> {
+        let query = "SELECT DISTINCT destination FROM deliveries WHERE stuck_for IS NOT NULL AND state = 'failed'
+            ORDER BY destination";
+        self.database
+            .read(|c| collect(c, query, (), |row| parsed(row, "destination", |text| text.parse().ok())))
+            .await
+            .map_err(|e| e.of_store(STORE))
+    }
+
     async fn recall(&self, key: &str, now: Timestamp) -> Result<Option<Mark>, StoreError> {
         let key = key.to_owned();
         self.database.read(move |c| recall(c, &key, now)).await.map_err(|e| e.of_store(STORE))

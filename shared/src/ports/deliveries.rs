@@ -373,6 +373,10 @@ pub trait Deliveries: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Stuck>, StoreError>> + Send;
 
+    /// The destinations that have failed deliveries, by name. For an operator's command: it may read all of an index,
+    /// which no function does. May lag behind the records.
+    fn with_failed(&self) -> impl Future<Output = Result<Vec<DestinationName>, StoreError>> + Send;
+
     /// A consistent read of a mark; `None` also if it expired at or before `now`.
     fn recall(&self, key: &str, now: Timestamp) -> impl Future<Output = Result<Option<Mark>, StoreError>> + Send;
 

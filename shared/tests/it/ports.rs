@@ -146,6 +146,9 @@ impl Deliveries for Steady<SqliteDeliveries> {
     ) -> Result<Vec<Stuck>, StoreError> {
         held(self.0.stuck(destination, state, after, limit)).await
     }
+    async fn with_failed(&self) -> Result<Vec<DestinationName>, StoreError> {
+        held(self.0.with_failed()).await
+    }
     async fn recall(&self, key: &str, now: Timestamp) -> Result<Option<Mark>, StoreError> {
         held(self.0.recall(key, now)).await
     }

@@ -51,6 +51,11 @@ pub(super) fn stuck_for(destination: &DestinationName, state: DeliveryState) -> 
     matches!(state, DeliveryState::Failed | DeliveryState::Parked).then(|| format!("{}#{destination}", state.as_str()))
 }
 
+/// Whose dead letter an item of the index `stuck` is.
+pub(super) fn failed_for(item: &Item) -> Option<DestinationName> {
+    item.get("stuck_for")?.as_s().ok()?.strip_prefix("failed#")?.parse().ok()
+}
+
 /// As the index `stuck` has it.
 pub(super) fn stuck(item: &Item) -> Result<Stuck, StoreError> {
     let row = Reader { store: STORE, item };
