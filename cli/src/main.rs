@@ -1,8 +1,10 @@
 //! `switchboard`: the whole bundle in one process, and the commands around it.
 
 mod bundle;
+mod deliveries;
 mod demo;
 mod dev;
+mod redrive;
 mod routes;
 mod routes_file;
 mod samples;
@@ -30,6 +32,9 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Routes(routes::Routes),
+    #[command(subcommand)]
+    Deliveries(deliveries::Deliveries),
+    Redrive(redrive::Redrive),
 }
 
 fn main() -> std::process::ExitCode {
@@ -48,6 +53,8 @@ fn main() -> std::process::ExitCode {
             Command::Send(send) => send.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Routes(routes) => routes.run().await,
+            Command::Deliveries(deliveries) => deliveries.run().await,
+            Command::Redrive(redrive) => redrive.run().await,
         }
     });
     match result {

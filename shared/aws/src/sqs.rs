@@ -43,6 +43,11 @@ impl Sqs {
     }
 
     /// The queue that `queue` names in the environment, with the SDK's own retries.
+    /// The queue that `DELIVERIES_QUEUE_URL` names, for an operator's command.
+    pub fn deliveries_from_env(config: &SdkConfig) -> Result<Self, EnvError> {
+        Self::found(config, Use::Outbox, &environment::process)
+    }
+
     pub(crate) fn found(config: &SdkConfig, queue: Use, lookup: Lookup<'_>) -> Result<Self, EnvError> {
         Ok(Self::new(config, queue.read(lookup)?))
     }

@@ -19,7 +19,7 @@ mod token_key;
 
 pub use deliveries::SqliteDeliveries;
 pub use installations::SqliteInstallations;
-pub use lock::{Lock, LockError};
+pub use lock::{Lock, LockError, is_served};
 pub use platform::EmbeddedPlatform;
 pub use queue::{DeadLetter, SqliteQueue};
 pub use secrets::{EnvSecrets, SecretsFileError};

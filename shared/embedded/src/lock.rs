@@ -39,6 +39,21 @@ impl Lock {
     }
 }
 
+/// Whether a `serve` or `dev` runs on the folder.
+pub fn is_served(data_dir: &Path) -> io::Result<bool> {
+    let file = match File::open(data_dir.join("lock")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    // Shared, so that two commands at once do not take each other for a `serve`.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// For its owner alone: what lies in it are customers' events.
 pub(crate) fn create_data_dir(data_dir: &Path) -> io::Result<()> {
     if fs::metadata(data_dir).is_ok_and(|found| found.is_dir()) {
@@ -55,11 +70,14 @@ mod tests {
     fn a_second_lock_says_in_one_line_which_folder_is_taken() {
         let dir = tempfile::tempdir().expect("folder");
         let data_dir = dir.path().join("new/data");
+        assert!(!is_served(&data_dir).expect("no folder yet"));
         let first = Lock::take(&data_dir).expect("the first");
         let message = Lock::take(&data_dir).expect_err("the second").to_string();
         assert!(message.contains(&data_dir.display().to_string()), "{message}");
         assert_eq!(message.lines().count(), 1);
+        assert!(is_served(&data_dir).expect("readable"));
         drop(first);
+        assert!(!is_served(&data_dir).expect("readable"));
         Lock::take(&data_dir).expect("free again");
     }
 

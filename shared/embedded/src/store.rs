@@ -67,6 +67,11 @@ impl<C: Clock + Clone> Store<C> {
         Self::prepare(writer, reader, &path, clock)
     }
 
+    /// Whether there is a file to open in the folder.
+    pub fn exists(data_dir: &Path) -> bool {
+        data_dir.join(FILE).is_file()
+    }
+
     /// A store that ends with the process.
     pub fn open_in_memory(clock: C) -> Result<Self, OpenError> {
         let path = Path::new(":memory:");
