@@ -1,5 +1,8 @@
 //! Both queues, FIFO in groups, as SQS keeps them: a message in flight holds back what follows it in its group, ids are
 //! remembered for 5 minutes even after a delete, and a receipt counts only while its message is in flight.
+//!
+//! A group may begin with its lane and a `:`, as those of deliveries begin with their destination. A worker can receive
+//! from those lanes alone that it has room for: the others cost nothing, however much waits in them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,10 +54,53 @@ impl<C: Clock> SqliteQueue<C> {
 
     /// When the next message can be received: at or before now if there is one already, `None` if the queue is empty.
     pub async fn next_visible_at(&self) -> Result<Option<Timestamp>, QueueError> {
+        self.next_visible_at_in(|_| true).await
+    }
+
+    /// [`Self::next_visible_at`] of those lanes that the worker has room for.
+    pub async fn next_visible_at_in(
+        &self,
+        has_room: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<Option<Timestamp>, QueueError> {
         let queue = self.name;
-        let query = "SELECT hidden_until FROM messages WHERE queue = ?1 AND head = 1 ORDER BY hidden_until LIMIT 1";
+        let query = "
+            SELECT hidden_until FROM messages WHERE queue = ?1 AND lane = ?2 AND head = 1 ORDER BY hidden_until LIMIT 1";
         self.database
-            .read(move |c| value(c, query, [queue])?.map(|at| from_ms(at, "hidden_until")).transpose())
+            .read(move |c| {
+                let mut next: Option<i64> = None;
+                for lane in lanes(c, queue)?.into_iter().filter(|lane| has_room(lane)) {
+                    next = [next, value(c, query, (queue, lane))?].into_iter().flatten().min();
+                }
+                next.map(|at| from_ms(at, "hidden_until")).transpose()
+            })
+            .await
+            .map_err(DbError::of_queue)
+    }
+
+    /// As [`Consume::receive`], but of each group at most its first message, and of each lane no more than `room` says.
+    pub async fn receive_by_lane(
+        &self,
+        max: usize,
+        room: impl Fn(&str) -> usize + Send + 'static,
+        visibility: Duration,
+    ) -> Result<Vec<Received>, QueueError> {
+        if visibility > MAX_VISIBILITY {
+            return Err(QueueError::Malformed);
+        }
+        let (queue, now) = (self.name, self.clock.now());
+        self.database
+            .write(move |c| {
+                let mut visible = Vec::new();
+                for lane in lanes(c, queue)? {
+                    let room = room(&lane).min(max);
+                    let mut heads = visible_heads(c, queue, &lane, room, now)?;
+                    heads.sort_unstable();
+                    for (head, group) in heads.into_iter().take(room) {
+                        visible.append(&mut visible_of_group(c, queue, &group, head, 1, now)?);
+                    }
+                }
+                take_oldest(c, visible, max, now + visibility)
+            })
             .await
             .map_err(DbError::of_queue)
     }
@@ -198,9 +244,21 @@ fn receive(
     visibility: Duration,
 ) -> Result<Vec<Received>, DbError> {
     let mut visible = Vec::new();
-    for (head, group) in visible_heads(connection, queue, max, now)? {
-        visible.append(&mut visible_of_group(connection, queue, &group, head, max, now)?);
+    for lane in lanes(connection, queue)? {
+        for (head, group) in visible_heads(connection, queue, &lane, max, now)? {
+            visible.append(&mut visible_of_group(connection, queue, &group, head, max, now)?);
+        }
     }
+    take_oldest(connection, visible, max, now + visibility)
+}
+
+/// Receives those of `visible`, sequence numbers, that came first.
+fn take_oldest(
+    connection: &Connection,
+    mut visible: Vec<i64>,
+    max: usize,
+    hidden_until: Timestamp,
+) -> Result<Vec<Received>, DbError> {
     visible.sort_unstable();
     visible.truncate(max);
     visible
@@ -209,29 +267,50 @@ fn receive(
             let statement = "
                 UPDATE messages SET hidden_until = ?2, receive_count = receive_count + 1 WHERE sequence = ?1
                 RETURNING sequence, grouped_by, body, attributes, receive_count";
-            first(connection, statement, (sequence, ms(now + visibility)), received)?
+            first(connection, statement, (sequence, ms(hidden_until)), received)?
                 .ok_or_else(|| DbError::Corrupt("a message vanished while it was received".into()))
         })
         .collect()
 }
 
-/// First messages of groups that can be received. Those that were never held and those whose time is over are asked
-/// apart, so that each half of the index is read in order and no further than needed.
+/// The lanes that anything waits in. One look into the index for each, and not one for each message.
+const LANES: &str = "
+    WITH RECURSIVE lanes (lane) AS (
+        SELECT (SELECT lane FROM messages WHERE queue = ?1 AND head = 1 ORDER BY lane LIMIT 1)
+        UNION ALL
+        SELECT (
+            SELECT lane FROM messages WHERE queue = ?1 AND head = 1 AND lane > lanes.lane ORDER BY lane LIMIT 1
+        ) FROM lanes WHERE lane IS NOT NULL
+    )
+    SELECT lane FROM lanes WHERE lane IS NOT NULL";
+
+fn lanes(connection: &Connection, queue: &str) -> Result<Vec<String>, DbError> {
+    collect(connection, LANES, [queue], |row| Ok(row.get("lane")?))
+}
+
+const NEVER_HELD: &str = "
+    SELECT sequence, grouped_by FROM messages
+    WHERE queue = ?1 AND lane = ?2 AND head = 1 AND hidden_until = 0 ORDER BY sequence LIMIT ?3";
+const TIME_IS_OVER: &str = "
+    SELECT sequence, grouped_by FROM messages
+    WHERE queue = ?1 AND lane = ?2 AND head = 1 AND hidden_until > 0 AND hidden_until <= ?4
+    ORDER BY hidden_until LIMIT ?3";
+
+/// First messages of a lane's groups that can be received. Those that were never held and those whose time is over are
+/// asked apart, so that each half of the index is read in order and no further than needed.
 fn visible_heads(
     connection: &Connection,
     queue: &str,
+    lane: &str,
     max: usize,
     now: Timestamp,
 ) -> Result<Vec<(i64, String)>, DbError> {
+    if max == 0 {
+        return Ok(Vec::new());
+    }
     let head = |row: &Row<'_>| Ok((row.get("sequence")?, row.get("grouped_by")?));
-    let never_held = "
-        SELECT sequence, grouped_by FROM messages
-        WHERE queue = ?1 AND head = 1 AND hidden_until = 0 ORDER BY sequence LIMIT ?2";
-    let time_is_over = "
-        SELECT sequence, grouped_by FROM messages
-        WHERE queue = ?1 AND head = 1 AND hidden_until > 0 AND hidden_until <= ?3 ORDER BY hidden_until LIMIT ?2";
-    let mut heads = collect(connection, never_held, (queue, limit(max)), head)?;
-    heads.append(&mut collect(connection, time_is_over, (queue, limit(max), ms(now)), head)?);
+    let mut heads = collect(connection, NEVER_HELD, (queue, lane, limit(max)), head)?;
+    heads.append(&mut collect(connection, TIME_IS_OVER, (queue, lane, limit(max), ms(now)), head)?);
     Ok(heads)
 }
 
@@ -327,4 +406,33 @@ fn attributes_to_json(attributes: &BTreeMap<String, String>) -> Result<String, D
 
 fn attributes_from_json(text: &str) -> Result<BTreeMap<String, String>, DbError> {
     serde_json::from_str(text).map_err(|_| DbError::Corrupt("attributes are not an object of texts".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema;
+
+    #[test]
+    fn what_waits_in_other_lanes_is_never_looked_at() {
+        let mut connection = Connection::open_in_memory().expect("in memory");
+        assert!(schema::prepare(&mut connection).expect("schema").is_ok());
+        for query in [LANES, NEVER_HELD, TIME_IS_OVER] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).expect("a query");
+            let mut plan = Vec::new();
+            let mut steps = statement.raw_query();
+            while let Some(step) = steps.next().expect("a step") {
+                plan.push(step.get::<_, String>("detail").expect("its text"));
+            }
+            let of_messages: Vec<_> = plan.iter().filter(|step| step.contains("messages")).collect();
+            assert!(!of_messages.is_empty(), "{plan:?}");
+            for step in of_messages {
+                assert!(
+                    step.starts_with("SEARCH messages") && step.contains("INDEX messages_lane (queue=?"),
+                    "{plan:?}"
+                );
+            }
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 /// Each brings the schema from its index to the next version.
-const MIGRATIONS: &[&str] = &[FIRST, PARKING];
+const MIGRATIONS: &[&str] = &[FIRST, PARKING, LANES];
 
 const FIRST: &str = "
 CREATE TABLE installations (
@@ -168,6 +168,15 @@ CREATE TABLE threads (
     expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX threads_expires ON threads (expires);
+";
+
+/// `lane` is what stands before the `:` of a group: the destination of a delivery. It lets a worker pass over the lanes
+/// that it has no room for, however much waits in them.
+const LANES: &str = "
+ALTER TABLE messages ADD COLUMN lane TEXT
+    GENERATED ALWAYS AS (substr(grouped_by, 1, max(instr(grouped_by, ':') - 1, 0))) VIRTUAL;
+CREATE INDEX messages_lane ON messages (queue, lane, hidden_until, sequence) WHERE head = 1;
+DROP INDEX messages_head;
 ";
 
 /// A file's version that this program does not know: a newer one wrote it.

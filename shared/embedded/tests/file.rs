@@ -163,6 +163,73 @@ async fn a_worker_is_woken_by_a_send_and_told_when_the_next_message_is_due() {
     assert!(!store.outbox().changed().has_changed().expect("the queue is there"), "the queues are kept apart");
 }
 
+/// A receipt of what `room` allows, as bodies.
+async fn by_lane<C: Clock + Clone>(store: &Store<C>, max: usize, room: &[(&str, usize)]) -> Vec<String> {
+    let room: BTreeMap<String, usize> = room.iter().map(|(lane, room)| ((*lane).to_owned(), *room)).collect();
+    let room = move |lane: &str| room.get(lane).copied().unwrap_or(0);
+    let received = store.outbox().receive_by_lane(max, room, HOUR).await.expect("receive");
+    received.into_iter().map(|message| message.body).collect()
+}
+
+#[tokio::test]
+async fn a_worker_receives_from_the_lanes_that_it_has_room_for() {
+    let store = Store::open_in_memory(TestClock::default()).expect("open");
+    for (group, body) in
+        [("a:1", "a1"), ("a:1", "a1 too"), ("a:2", "a2"), ("a:3", "a3"), ("b:1", "b1"), ("b:2", "b2"), ("lonely", "c")]
+    {
+        store.outbox().send(&message(group, body)).await.expect("send");
+    }
+    let nothing = Vec::<String>::new();
+    assert_eq!(by_lane(&store, 9, &[]).await, nothing, "no room");
+    assert_eq!(by_lane(&store, 0, &[("a", 9)]).await, nothing);
+    assert_eq!(by_lane(&store, 9, &[("a", 2), ("b", 1)]).await, ["a1", "a2", "b1"], "each group's first alone");
+    assert_eq!(by_lane(&store, 1, &[("a", 9), ("b", 9)]).await, ["a3"], "the oldest of all lanes");
+    assert_eq!(by_lane(&store, 9, &[("a", 9)]).await, nothing, "what waits behind one in flight is held back");
+    assert_eq!(
+        by_lane(&store, 9, &[("", 9), ("b", 9)]).await,
+        ["b2", "c"],
+        "a group without a lane is in the empty one"
+    );
+}
+
+#[tokio::test]
+async fn a_lane_without_room_is_passed_over_also_when_it_is_due() {
+    let clock = TestClock::default();
+    let store = Store::open_in_memory(clock.clone()).expect("open");
+    let queue = store.outbox();
+    queue.send(&message("dead:1", "0")).await.expect("send");
+    queue.send(&message("well:1", "1")).await.expect("send");
+    assert_eq!(by_lane(&store, 1, &[("well", 1)]).await, ["1"]);
+    let well = |lane: &str| lane == "well";
+    assert_eq!(queue.next_visible_at_in(well).await.expect("next"), Some(now(&clock) + HOUR));
+    assert!(queue.next_visible_at().await.expect("next").expect("a message") <= now(&clock), "of any lane");
+    assert_eq!(queue.next_visible_at_in(|_| false).await.expect("next"), None);
+    clock.advance(HOUR).await;
+    assert_eq!(by_lane(&store, 9, &[("well", 1)]).await, ["1"], "its time is over");
+}
+
+#[tokio::test]
+async fn messages_of_a_file_from_before_there_were_lanes_are_in_theirs() {
+    let dir = tempfile::tempdir().expect("folder");
+    Store::open(dir.path(), TestClock::default())
+        .expect("open")
+        .outbox()
+        .send(&message("a:1", "old"))
+        .await
+        .expect("send");
+    // As the second version of the schema had it.
+    let connection = rusqlite::Connection::open(dir.path().join("switchboard.db")).expect("file");
+    let back = "
+        DROP INDEX messages_lane;
+        ALTER TABLE messages DROP COLUMN lane;
+        CREATE INDEX messages_head ON messages (queue, hidden_until, sequence) WHERE head = 1;
+        PRAGMA user_version = 2;";
+    connection.execute_batch(back).expect("the older schema");
+    drop(connection);
+    let store = Store::open(dir.path(), TestClock::default()).expect("open again");
+    assert_eq!(by_lane(&store, 9, &[("a", 1)]).await, ["old"]);
+}
+
 #[tokio::test]
 async fn a_sweep_deletes_what_expired_and_nothing_else() {
     let dir = tempfile::tempdir().expect("folder");
