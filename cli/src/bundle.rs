@@ -1,5 +1,7 @@
 //! All functions in one process: the HTTP side, a worker for each queue, and the schedule.
 
+mod deliverers;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +13,11 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use shared::deliver::Deliver;
 use shared::dispatch::Dispatch;
 use shared::outgoing::Reqwest;
-use shared::ports::{Clock, Consume, Platform, Received, Settings, SystemChance, SystemClock};
+use shared::ports::{Clock, Consume, Platform, QueueError, Received, Settings, SystemChance, SystemClock};
 use shared::refresh::Refresh;
 use shared::secrets::AppSecrets;
 use shared::sentry::BaseUrl;
@@ -24,8 +27,10 @@ use shared_embedded::{EmbeddedPlatform, EnvSecrets, SqliteQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use crate::bus::Bus;
+
 /// The ports of a local process.
-pub(crate) type Local = EmbeddedPlatform<SystemClock, SystemChance, Reqwest, EnvSecrets>;
+pub(crate) type Local = EmbeddedPlatform<SystemClock, SystemChance, Reqwest, EnvSecrets, Bus>;
 type LocalQueue = SqliteQueue<SystemClock>;
 
 /// The functions' own limits on AWS hold here too.
@@ -34,9 +39,8 @@ const DISPATCH_TIME: Duration = Duration::from_secs(58);
 const REFRESH_TIME: Duration = Duration::from_secs(230);
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
-/// Batches of events at once, and destinations called at once: a hanging one delays others only when all are taken.
+/// Batches of events at once.
 const DISPATCHERS: usize = 4;
-const DELIVERERS: usize = 32;
 const EVENTS_BATCH: usize = 10;
 /// The rest of a body that is too large is read and dropped up to here, so that the client sees the answer.
 const MAX_DROPPED_BYTES: usize = 64 * 1024 * 1024;
@@ -86,31 +90,39 @@ impl Bundle {
                 async move { bundle.dispatch.handle(batch, SystemClock.now() + DISPATCH_TIME).await }
             })
         };
-        let deliverer = {
+        let deliverer = deliverers::work(Arc::clone(&self), stop.clone());
+        let refresh = every(REFRESH_EVERY, stop.clone(), || {
             let bundle = Arc::clone(&self);
-            work_off(self.platform.outbox().clone(), 1, DELIVERERS, stop.clone(), move |batch| {
-                let bundle = Arc::clone(&bundle);
-                async move { bundle.deliver.handle(batch).await }
-            })
-        };
-        tokio::join!(dispatcher, deliverer, self.keep_schedule(stop));
-    }
-
-    async fn keep_schedule(&self, mut stop: watch::Receiver<bool>) {
-        let mut refresh = tokio::time::interval(REFRESH_EVERY);
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
-        loop {
-            tokio::select! {
-                () = stopped(&mut stop) => return,
-                _ = refresh.tick() => match self.refresh.tick(SystemClock.now() + REFRESH_TIME).await {
+            async move {
+                match bundle.refresh.tick(SystemClock.now() + REFRESH_TIME).await {
                     Ok(tick) => tracing::debug!(?tick, "looked after installations"),
                     Err(error) => tracing::error!("installations that are due cannot be read: {error}"),
-                },
-                _ = sweep.tick() => if let Err(error) = self.platform.store.sweep(SystemClock.now()).await {
-                    tracing::error!("expired rows cannot be deleted: {error}");
-                },
+                }
             }
+        });
+        let sweep = every(SWEEP_EVERY, stop, || {
+            let bundle = Arc::clone(&self);
+            async move {
+                if let Err(error) = bundle.platform.store.sweep(SystemClock.now()).await {
+                    tracing::error!("expired rows cannot be deleted: {error}");
+                }
+            }
+        });
+        tokio::join!(dispatcher, deliverer, refresh, sweep);
+    }
+}
+
+/// Does `work` at once and then again and again, `period` after it began or when it has ended, whichever is later. A
+/// stop lets it finish.
+async fn every<Fut: Future<Output = ()>>(period: Duration, mut stop: watch::Receiver<bool>, work: impl Fn() -> Fut) {
+    let mut beat = tokio::time::interval(period);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            _ = beat.tick() => {}
         }
+        work().await;
     }
 }
 
@@ -144,7 +156,7 @@ where
             tokio::select! {
                 () = stopped(&mut stop) => break,
                 _ = changed.changed() => {}
-                () = tokio::time::sleep(until_visible(&queue).await) => {}
+                () = idle(queue.next_visible_at()) => {}
             }
             continue;
         }
@@ -163,17 +175,18 @@ where
     while under_way.join_next().await.is_some() {}
 }
 
-/// How long nothing new will be visible, unless something is sent.
-async fn until_visible(queue: &LocalQueue) -> Duration {
-    const LONGEST: Duration = Duration::from_secs(5);
+/// Until what waits may be visible, or another process may have sent something: nothing tells of that.
+async fn idle(next_visible_at: impl Future<Output = Result<Option<Timestamp>, QueueError>>) {
+    const LONGEST: Duration = Duration::from_secs(3);
     // Also when the next one is "due" but blocked: never a hot loop.
     const SHORTEST: Duration = Duration::from_millis(50);
-    match queue.next_visible_at().await {
+    let wait = match next_visible_at.await {
         Ok(Some(at)) => {
             Duration::try_from(at.duration_since(SystemClock.now())).unwrap_or_default().clamp(SHORTEST, LONGEST)
         }
         _ => LONGEST,
-    }
+    };
+    tokio::time::sleep(wait).await;
 }
 
 async fn take_webhook(State(bundle): State<Arc<Bundle>>, headers: HeaderMap, body: Body) -> axum::response::Response {

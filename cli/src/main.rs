@@ -1,6 +1,7 @@
 //! `switchboard`: the whole bundle in one process, and the commands around it.
 
 mod bundle;
+mod bus;
 mod deliveries;
 mod demo;
 mod dev;

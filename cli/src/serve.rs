@@ -12,6 +12,7 @@ use shared_embedded::{EmbeddedPlatform, EnvSecrets};
 use tokio::sync::watch;
 
 use crate::bundle::{Bundle, stopped};
+use crate::bus::Bus;
 use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
@@ -57,6 +58,7 @@ impl Serve {
         };
         secrets.destinations().await?;
         let outgoing = Reqwest::new(&Roots::System { ca_file: self.ca_file }, self.allow_private_destinations)?;
+        let bus = Bus::from_env().await?;
         let (_lock, store) = start::open_store(&self.data_dir).await?;
         let routes = if let Some(path) = self.routes {
             Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?)
@@ -66,7 +68,7 @@ impl Serve {
             None
         };
         let listener = start::listen(self.listen).await?;
-        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets };
+        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets, bus };
         let bundle = Bundle::new(platform, base_url.clone());
 
         let (stopping, stop) = watch::channel(false);

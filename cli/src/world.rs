@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::bundle::{Bundle, stopped};
+use crate::bus::Bus;
 use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
@@ -84,7 +85,8 @@ impl World {
         };
         // Everything here is on loopback, so private destinations must be let in.
         let outgoing = Reqwest::new(&Roots::System { ca_file: None }, true)?;
-        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets };
+        let platform =
+            EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets, bus: Bus::NONE };
         let bundle = Bundle::new(platform, BaseUrl::parse(&sentry_url)?);
 
         let router = bundle.router().merge(more(&sentry, &bundle));

@@ -1,8 +1,9 @@
-//! The ports on AWS: tables on `DynamoDB`, queues on SQS, secrets on Secrets Manager.
+//! The ports on AWS: tables on `DynamoDB`, queues on SQS, secrets on Secrets Manager, event buses on `EventBridge`.
 //!
 //! [`Aws`] is the whole platform. A function that must start fast and may touch little takes its two ports alone, by
 //! [`Sqs::events_from_env`] and [`SecretsManager::from_env`]: what it never names is not linked.
 
+mod bus;
 mod connection;
 mod deliveries;
 mod environment;
@@ -18,6 +19,7 @@ mod settings;
 mod sqs;
 mod table;
 
+pub use bus::EventBridge;
 pub use connection::{http_client, sdk_config};
 pub use deliveries::{DynamoDeliveries, LOG_ATTRIBUTES};
 pub use environment::{EnvError, Use};

@@ -1,9 +1,9 @@
 //! All ports on AWS together.
 
-use shared::ports::{NoBus, Outgoing, Platform, Secret, SystemChance, SystemClock};
+use shared::ports::{Outgoing, Platform, Secret, SystemChance, SystemClock};
 
 use crate::environment::{self, EnvError, Use};
-use crate::{DynamoDeliveries, DynamoInstallations, DynamoSettings, SecretsManager, Sqs, sdk_config};
+use crate::{DynamoDeliveries, DynamoInstallations, DynamoSettings, EventBridge, SecretsManager, Sqs, sdk_config};
 
 /// The platform of one function, with those ports that it named at the start. Another one's accessor panics: the
 /// function's policy would refuse it anyway, and a list that does not fit the code must not wait for a busy night to
@@ -19,6 +19,7 @@ pub struct Aws<O> {
     clock: SystemClock,
     chance: SystemChance,
     outgoing: O,
+    bus: EventBridge,
 }
 
 impl<O: Outgoing> Aws<O> {
@@ -48,6 +49,7 @@ impl<O: Outgoing> Aws<O> {
             clock: SystemClock,
             chance: SystemChance,
             outgoing,
+            bus: EventBridge::new(&config),
         })
     }
 }
@@ -65,7 +67,7 @@ impl<O: Outgoing> Platform for Aws<O> {
     type Clock = SystemClock;
     type Chance = SystemChance;
     type Outgoing = O;
-    type Bus = NoBus;
+    type Bus = EventBridge;
 
     fn installations(&self) -> &DynamoInstallations {
         named(self.installations.as_ref(), Use::Installations)
@@ -103,7 +105,7 @@ impl<O: Outgoing> Platform for Aws<O> {
         &self.outgoing
     }
 
-    fn bus(&self) -> &NoBus {
-        &NoBus
+    fn bus(&self) -> &EventBridge {
+        &self.bus
     }
 }

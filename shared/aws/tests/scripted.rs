@@ -12,10 +12,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shared::ids::InstallationId;
 use shared::ports::{
-    Deliveries as _, DestinationHealth, Installation, Installations as _, Message, Outcome, Parking, Queue as _,
-    QueueError, Secret, Secrets as _, Stage, StoreError, Written,
+    BusError, BusEvent, Deliveries as _, DestinationHealth, EventBus as _, Installation, Installations as _, Message,
+    Outcome, Parking, Queue as _, QueueError, Secret, Secrets as _, Stage, StoreError, Written,
 };
-use shared_aws::{DynamoDeliveries, DynamoInstallations, SecretsManager, Sqs};
+use shared_aws::{DynamoDeliveries, DynamoInstallations, EventBridge, SecretsManager, Sqs};
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
@@ -319,4 +319,126 @@ async fn a_secret_that_was_not_named_at_the_start_is_an_error_that_says_so() {
     let shown = format!("{error:?}");
     assert!(shown.contains("TOKEN_KEY_SECRET_ID"), "{shown}");
     assert_eq!(tries(&server).await, 0);
+}
+
+fn event() -> BusEvent {
+    BusEvent {
+        bus: "sentry".into(),
+        region: None,
+        base_url: None,
+        source: "sentry-switchboard".into(),
+        detail_type: "issue.created".into(),
+        detail: r#"{"delivery":"d"}"#.into(),
+        time: Timestamp::from_millisecond(1_795_550_000_250).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_one_entry_of_the_bus() {
+    let server = server(|_, _| answer(200, &json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}))).await;
+    EventBridge::new(&support::config(&server.uri())).put(event()).await.unwrap();
+    let [request] = &server.received_requests().await.unwrap()[..] else { panic!("one call") };
+    assert_eq!(request.headers["x-amz-target"], "AWSEvents.PutEvents");
+    let mut body: Value = request.body_json().unwrap();
+    assert_eq!(body["Entries"][0]["Time"].take().as_f64(), Some(1_795_550_000.25));
+    let entry = json!({
+        "EventBusName": "sentry", "Source": "sentry-switchboard", "DetailType": "issue.created",
+        "Detail": r#"{"delivery":"d"}"#, "Time": null,
+    });
+    assert_eq!(body, json!({ "Entries": [entry] }));
+}
+
+#[tokio::test]
+async fn each_region_and_address_has_a_client_of_its_own() {
+    let (one, other) = (server(|_, _| put()).await, server(|_, _| put()).await);
+    let bus = EventBridge::new(&support::config(&one.uri()));
+    for event in [
+        event(),
+        BusEvent { region: Some("eu-west-1".into()), ..event() },
+        BusEvent { base_url: Some(other.uri()), ..event() },
+        event(),
+    ] {
+        bus.put(event).await.unwrap();
+    }
+    let regions = |requests: Option<Vec<Request>>| -> Vec<bool> {
+        let signed =
+            |request: &Request| request.headers["authorization"].to_str().unwrap().contains("/eu-west-1/events/");
+        requests.unwrap().iter().map(signed).collect()
+    };
+    assert_eq!(regions(one.received_requests().await), [false, true, false]);
+    assert_eq!(regions(other.received_requests().await), [false]);
+}
+
+fn put() -> ResponseTemplate {
+    answer(200, &json!({"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}))
+}
+
+/// How a failed put is told: a word for the variant, and the text.
+fn told(error: &BusError) -> (&'static str, String) {
+    let variant = match error {
+        BusError::Unavailable(_) => "later",
+        BusError::Refused { .. } => "refused",
+        BusError::Shut { .. } => "shut",
+        BusError::NotHere => "not here",
+    };
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    (variant, cause.unwrap_or_else(|| error.to_string()))
+}
+
+#[tokio::test]
+async fn an_entry_that_failed_in_a_good_answer_is_told_by_its_code() {
+    let cases = [
+        ("ThrottlingException", "later"),
+        ("InternalFailure", "later"),
+        ("InternalException", "later"),
+        ("AccessDeniedException", "shut"),
+        ("NotAuthorizedForSourceException", "shut"),
+        ("ResourceNotFoundException", "shut"),
+        ("NotAuthorizedForDetailTypeException", "refused"),
+        ("MalformedDetail", "refused"),
+        ("InvalidArgument", "refused"),
+        ("SomethingNew", "refused"),
+    ];
+    for (code, expected) in cases {
+        let entry = json!({"ErrorCode": code, "ErrorMessage": "as scripted"});
+        let server = server(move |_, _| answer(200, &json!({"FailedEntryCount": 1, "Entries": [entry]}))).await;
+        let error = EventBridge::new(&support::config(&server.uri())).put(event()).await.unwrap_err();
+        let (variant, text) = told(&error);
+        assert_eq!(variant, expected, "{code}: {text}");
+        assert!(text.contains(code) && text.contains("as scripted"), "{code}: {text}");
+        assert_eq!(tries(&server).await, 1, "{code}: the schedule of deliveries tries again, not the call");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_speak_of_the_entry_is_no_success() {
+    for body in [json!({}), json!({"FailedEntryCount": 1, "Entries": [{"EventId": "1"}]})] {
+        let shown = body.to_string();
+        let server = server(move |_, _| answer(200, &body)).await;
+        let put = EventBridge::new(&support::config(&server.uri())).put(event()).await;
+        assert!(put.is_err(), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_failed_as_a_whole_is_told_by_its_code_and_status() {
+    let cases = [
+        (400, "AccessDeniedException", "shut", 1),
+        (403, "UnrecognizedClientException", "shut", 1),
+        (400, "ResourceNotFoundException", "shut", 1),
+        (400, "ValidationException", "refused", 1),
+        (413, "RequestEntityTooLarge", "refused", 1),
+        (400, "ThrottlingException", "later", 3),
+        (500, "InternalException", "later", 3),
+        (503, "SomethingNew", "later", 3),
+    ];
+    for (status, code, expected, calls) in cases {
+        let server = server(move |_, _| answer(status, &json!({"__type": code, "message": "as scripted"}))).await;
+        let error = EventBridge::new(&support::config(&server.uri())).put(event()).await.unwrap_err();
+        let (variant, text) = told(&error);
+        assert_eq!((variant, tries(&server).await), (expected, calls), "{status} {code}: {text}");
+        assert!(text.contains(code), "{text}");
+    }
+    let error = EventBridge::new(&support::config("http://127.0.0.1:1")).put(event()).await.unwrap_err();
+    assert_eq!(told(&error).0, "later", "nobody listens there");
 }

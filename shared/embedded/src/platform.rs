@@ -1,19 +1,20 @@
 //! All ports together.
 
-use shared::ports::{Chance, Clock, NoBus, Outgoing, Platform, Secrets};
+use shared::ports::{Chance, Clock, EventBus, Outgoing, Platform, Secrets};
 
 use crate::{SqliteDeliveries, SqliteInstallations, SqliteQueue, SqliteSettings, Store};
 
 /// The store with what is around it: everything that `dev` and `serve` run on.
-pub struct EmbeddedPlatform<C, H, O, S> {
+pub struct EmbeddedPlatform<C, H, O, S, B> {
     pub store: Store<C>,
     pub clock: C,
     pub chance: H,
     pub outgoing: O,
     pub secrets: S,
+    pub bus: B,
 }
 
-impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for EmbeddedPlatform<C, H, O, S> {
+impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets, B: EventBus> Platform for EmbeddedPlatform<C, H, O, S, B> {
     type Installations = SqliteInstallations;
     type Deliveries = SqliteDeliveries;
     type Settings = SqliteSettings;
@@ -22,7 +23,7 @@ impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for Embedded
     type Clock = C;
     type Chance = H;
     type Outgoing = O;
-    type Bus = NoBus;
+    type Bus = B;
 
     fn installations(&self) -> &Self::Installations {
         self.store.installations()
@@ -61,6 +62,6 @@ impl<C: Clock + Clone, H: Chance, O: Outgoing, S: Secrets> Platform for Embedded
     }
 
     fn bus(&self) -> &Self::Bus {
-        &NoBus
+        &self.bus
     }
 }

@@ -53,7 +53,7 @@ impl Kind {
             threads: false,
             forwards: |_| false,
             waits: &retry::WAITS,
-            concurrency: 10,
+            concurrency: CONCURRENCY,
             render,
         }
     }
@@ -171,6 +171,8 @@ impl<const N: usize> From<[(&str, &str); N]> for Thread {
     }
 }
 
+/// Calls at once of a kind that says nothing else.
+pub const CONCURRENCY: u16 = 10;
 /// One call to a destination.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Of an answer, this much is read.

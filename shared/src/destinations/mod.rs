@@ -3,6 +3,7 @@
 mod console;
 mod discord;
 pub mod error;
+mod eventbridge;
 /// The worked example of `docs/adding-a-destination.md`, compiled and tested as if it lay here.
 #[cfg(test)]
 #[path = "../../../docs/adding-a-destination/gotify.rs"]
@@ -31,6 +32,7 @@ pub static KINDS: &[&Kind] = &[
     // One line each, so that adding one is one line.
     &console::KIND,
     &discord::KIND,
+    &eventbridge::KIND,
     &mattermost::KIND,
     &pagerduty::KIND,
     &pushover::KIND,

@@ -9,6 +9,8 @@ pub struct BusEvent {
     pub bus: String,
     /// That of the process unless set.
     pub region: Option<String>,
+    /// Scheme, host and port to call instead of AWS's.
+    pub base_url: Option<String>,
     /// Must not begin with `aws.`.
     pub source: String,
     pub detail_type: String,
@@ -16,6 +18,9 @@ pub struct BusEvent {
     pub detail: String,
     pub time: jiff::Timestamp,
 }
+
+/// What is told of a destination that needs a bus, where there is none.
+pub const NO_BUS: &str = "`eventbridge` needs AWS: a build with the feature `aws`, and a region in AWS_REGION";
 
 /// The text stands in the delivery record.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +34,9 @@ pub enum BusError {
     /// Every entry would be: no such bus, no permission.
     #[error("the event bus refuses everything with {code}: {reason}")]
     Shut { code: String, reason: String },
-    #[error("this build has no AWS in it (feature `aws`), which `eventbridge` needs")]
-    NotInThisBuild,
+    /// See [`EventBus::is_available`].
+    #[error("{NO_BUS}")]
+    NotHere,
 }
 
 pub trait EventBus: Send + Sync + 'static {
@@ -53,6 +59,6 @@ impl EventBus for NoBus {
     }
 
     async fn put(&self, _event: BusEvent) -> Result<(), BusError> {
-        Err(BusError::NotInThisBuild)
+        Err(BusError::NotHere)
     }
 }

@@ -12,7 +12,7 @@ mod queue;
 mod secrets;
 mod settings;
 
-pub use bus::{BusError, BusEvent, EventBus, NoBus};
+pub use bus::{BusError, BusEvent, EventBus, NO_BUS, NoBus};
 pub use clock::{Chance, Clock, SystemChance, SystemClock};
 pub use deliveries::{
     Circuit, Claim, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Failure, Mark, Outcome, Parking,
