@@ -1,11 +1,12 @@
-//! `cargo xtask bench`: how fast `webhook` starts and what a request costs, beside a bare hello; and what it costs to
-//! match an event, a route, from few routes to many.
+//! `cargo xtask bench`: how fast `webhook` starts and what a request costs, beside a bare hello; what it costs to match
+//! an event, a route, from few routes to many; and what a destination that hangs costs the others.
 //!
 //! `webhook` and the hello run as on Lambda, against a stand-in of the Runtime API and one of AWS on loopback. There is no TLS in it and
 //! no distance: it shows what our code adds, not what Sentry waits. Times depend on the machine and on what else runs
 //! there, so ratios are what to look at, and nothing fails on a slow day.
 
 mod aws;
+mod dead_destination;
 mod function;
 mod http;
 mod matching;
@@ -38,26 +39,50 @@ const WARM_UP: u32 = 50;
 /// What is done beside the first question for an event is done after this long.
 const REST: Duration = Duration::from_millis(300);
 
-pub(crate) fn run_all() -> Result<()> {
+/// Measures with files in a folder, and tells what it measured as Markdown.
+type Part = fn(&mut Steps, &Path) -> Result<String>;
+
+/// Its parts, by the names under which each can be run alone.
+const PARTS: [(&str, Part); 3] = [
+    ("webhook", webhook),
+    ("matching", matched),
+    ("dead-destination", |steps, folder| steps.step("dead destination", || dead_destination::measure(folder))),
+];
+
+/// Runs all parts, or the one that is named. What each tells is printed and lies in `target/bench`.
+pub(crate) fn run_parts(only: Option<&str>) -> Result<()> {
     if !cfg!(target_os = "linux") {
         bail!("`cargo xtask bench` reads CPU time and memory from /proc, which only Linux has");
     }
-    let mut steps = Steps::default();
-    let subjects = steps.step("build", build)?;
+    if let Some(unknown) = only.filter(|only| PARTS.iter().all(|(name, _)| name != only)) {
+        bail!("there is no bench `{unknown}`, but {}", PARTS.map(|(name, _)| name).join(", "));
+    }
     let folder = workspace().join("target/bench");
     fs::create_dir_all(&folder)?;
-    let bench = Bench::new(&subjects, &folder)?;
+    let mut steps = Steps::default();
+    let mut told = Vec::new();
+    for (name, part) in PARTS.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        let text = part(&mut steps, &folder)?;
+        fs::write(folder.join(name).with_extension("md"), &text)?;
+        told.push(text);
+    }
+    eprintln!("{}\n", steps.summary());
+    println!("{}", told.join("\n"));
+    Ok(())
+}
+
+fn webhook(steps: &mut Steps, folder: &Path) -> Result<String> {
+    let subjects = steps.step("build", build)?;
+    let bench = Bench::new(&subjects, folder)?;
     let mut rows = steps.step("cold", || bench.cold())?;
     rows.extend(steps.step("warm", || bench.warm())?);
+    bench.report(&rows)
+}
+
+fn matched(steps: &mut Steps, _: &Path) -> Result<String> {
     steps.step("build matching", matching::build)?;
-    let matched = steps.step("matching", matching::rows)?;
-    eprintln!("{}\n", steps.summary());
-    let text = bench.report(&rows)?;
-    fs::write(folder.join("cold.md"), &text)?;
-    let matched = format!("# An event against many routes\n\n{}", table::markdown(matching::COLUMNS, &matched));
-    fs::write(folder.join("matching.md"), &matched)?;
-    println!("{text}\n{matched}");
-    Ok(())
+    let rows = steps.step("matching", matching::rows)?;
+    Ok(format!("# An event against many routes\n\n{}", table::markdown(matching::COLUMNS, &rows)))
 }
 
 /// One package alone: built together with others, `webhook` would get the features of all.

@@ -19,7 +19,9 @@ cargo xtask COMMAND
   test         everything that CI checks: format, lints, template, all tests, those on real parts too
   aws-local    deploys template.yaml on this machine and keeps it running
                [--port 4566] [--sentry-url URL] [--client-id ID] [--client-secret SECRET]
-  bench        measures the start and the requests of `webhook` beside a bare hello (Linux)
+  bench        measures (Linux): all of it, or one part
+               [webhook]           its start and requests beside a bare hello
+               [dead-destination]  what a destination that hangs costs the others of `serve`
   package      builds every function as it is deployed and prints the sizes
                [--arm64]  (else x86_64)
   parts        installs what `test` and `aws-local` run on, below target/parts
@@ -41,7 +43,8 @@ fn run(arguments: &[String]) -> Result<()> {
     match (command, options) {
         ("test", []) => test::check(),
         ("aws-local", options) => aws_local::run(&aws_local::Options::parse(options)?),
-        ("bench", []) => bench::run_all(),
+        ("bench", []) => bench::run_parts(None),
+        ("bench", [only]) => bench::run_parts(Some(only)),
         ("package", []) => package::build_all(package::Architecture::X86_64),
         ("package", [arm64]) if arm64 == "--arm64" => package::build_all(package::Architecture::Arm64),
         ("parts", []) => parts::install().map(drop),
