@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use shared::ports::{Clock, Settings, SystemClock, Written};
+use shared::ports::{Clock, EventBus, NO_BUS, Settings, SystemClock, Written};
 use shared::routing::{Mistake, Routes};
 use shared_embedded::EnvSecrets;
 
@@ -16,6 +16,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct RoutesFile {
     path: PathBuf,
     secrets: EnvSecrets,
+    /// Whether destinations that are event buses can be reached from here.
+    has_bus: bool,
     /// As it was when it was last looked at, good or bad.
     seen: Option<String>,
 }
@@ -54,8 +56,13 @@ pub(crate) async fn secret_names(secrets: &EnvSecrets) -> anyhow::Result<BTreeSe
 
 impl RoutesFile {
     /// Reads the file for the first time: a mistake in it is an error.
-    pub(crate) async fn open(path: PathBuf, secrets: EnvSecrets, settings: &impl Settings) -> anyhow::Result<Self> {
-        let mut file = Self { path, secrets, seen: None };
+    pub(crate) async fn open(
+        path: PathBuf,
+        secrets: EnvSecrets,
+        bus: &impl EventBus,
+        settings: &impl Settings,
+    ) -> anyhow::Result<Self> {
+        let mut file = Self { path, secrets, has_bus: bus.is_available(), seen: None };
         let text = file.read().await?;
         file.put(&text, settings).await?;
         file.seen = Some(text);
@@ -96,6 +103,11 @@ impl RoutesFile {
 
     async fn put(&self, text: &str, settings: &impl Settings) -> anyhow::Result<()> {
         let routes = check(&self.path, text, Some(&secret_names(&self.secrets).await?))?;
+        if !self.has_bus {
+            // `routes check` lets it pass: the file may be for AWS.
+            let of_aws = routes.mistakes_of_kind("eventbridge", NO_BUS);
+            anyhow::ensure!(of_aws.is_empty(), Broken::new(&self.path, &of_aws));
+        }
         for warning in routes.warnings() {
             tracing::warn!("{}", warning.in_file(&self.path.display().to_string()));
         }

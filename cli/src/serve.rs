@@ -61,7 +61,7 @@ impl Serve {
         let bus = Bus::from_env().await?;
         let (_lock, store) = start::open_store(&self.data_dir).await?;
         let routes = if let Some(path) = self.routes {
-            Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?)
+            Some(RoutesFile::open(path, secrets.clone(), &bus, store.settings()).await?)
         } else {
             // Nothing of an earlier run stays in force.
             routes_file::put("", store.settings()).await?;

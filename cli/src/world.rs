@@ -77,7 +77,9 @@ impl World {
             token_key: start::token_key(data_dir)?,
         };
         let watched = match routes {
-            RoutesFrom::File(path) => Some(RoutesFile::open(path, secrets.clone(), store.settings()).await?),
+            RoutesFrom::File(path) => {
+                Some(RoutesFile::open(path, secrets.clone(), &Bus::NONE, store.settings()).await?)
+            }
             RoutesFrom::Text(text) => {
                 routes_file::put(&text.replace("{pushover}", &pushover_url), store.settings()).await?;
                 None

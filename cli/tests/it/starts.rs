@@ -22,6 +22,8 @@ async fn a_bad_start_is_one_line_that_names_what_is_wrong() {
         "broken.toml",
         "[[route]]\nname = \"x\"\nwhen = { evnt = \"issue.created\" }\nto = [\"nowhere\"]\n",
     );
+    let to_aws =
+        write(folder.path(), "aws.toml", "[[destination]]\nname = \"bus\"\ntype = \"eventbridge\"\nbus = \"sentry\"\n");
     let not_toml = write(folder.path(), "secrets.toml", "hello\n");
     let with_secrets = |command: &mut Command| {
         command.env("SENTRY_CLIENT_ID", "id").env("SENTRY_CLIENT_SECRET", "0123abcd");
@@ -72,6 +74,15 @@ async fn a_bad_start_is_one_line_that_names_what_is_wrong() {
                 c.arg("--routes").arg(&broken);
             }),
             "broken.toml:3:",
+        ),
+        (
+            "a routes file for AWS where no AWS is",
+            free_port(),
+            Box::new(|c| {
+                with_secrets(c);
+                c.arg("--routes").arg(&to_aws);
+            }),
+            "aws.toml:3:8: `eventbridge` needs AWS",
         ),
         ("a taken port", taken_port, Box::new(with_secrets), "is taken by another program"),
     ];

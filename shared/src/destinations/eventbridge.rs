@@ -129,34 +129,12 @@ mod tests {
 
     use std::fmt::Write;
 
-    use jiff::Timestamp;
-
     use super::*;
-    use crate::ids::{DeliveryId, EventId};
+    use crate::destinations::testing::{accepted_at, rendered, samples, settings};
     use crate::message::{Field, Message};
-    use crate::payload;
-    use crate::routing::Routes;
-    use crate::secrets::DestinationSecrets;
-
-    fn settings(keys: &str) -> Settings {
-        let routes =
-            Routes::compile(&format!("[[destination]]\nname = \"b\"\ntype = \"eventbridge\"\n{keys}")).unwrap();
-        Settings::resolve(routes.destinations().next().unwrap(), &DestinationSecrets::default()).unwrap()
-    }
 
     fn put(keys: &str, event: &Normalized, message: &Message) -> Result<BusEvent, DeliveryError> {
-        let accepted_at = Timestamp::from_second(1_700_000_000).unwrap();
-        let id = EventId::of_signature("00");
-        let notification = Notification {
-            delivery: &DeliveryId::of(&id, accepted_at, &"b".parse().unwrap()),
-            event,
-            message,
-            thread: None,
-            original: None,
-            accepted_at,
-            now: accepted_at,
-        };
-        match render(&settings(keys), &notification)? {
+        match rendered(&KIND, &settings("eventbridge", keys, []), event, message, None)? {
             Action::Put(event) => Ok(event),
             Action::Calls(_) | Action::Log(_) => panic!("an event is put"),
         }
@@ -168,14 +146,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_event_has_a_detail() {
-        let mut rendered = String::new();
-        for name in payload::tests::sample_names() {
-            let event = Normalized::of(&payload::tests::sample(&name));
+        let mut details = String::new();
+        for event in samples() {
             let put = put("bus = \"sentry\"", &event, &message(&event)).unwrap();
             let detail: Value = serde_json::from_str(&put.detail).unwrap();
-            writeln!(rendered, "{} {detail:#}", put.detail_type).unwrap();
+            writeln!(details, "{} {detail:#}", put.detail_type).unwrap();
         }
-        insta::assert_snapshot!(rendered);
+        insta::assert_snapshot!(details);
     }
 
     #[test]
@@ -183,7 +160,7 @@ mod tests {
         let event = Normalized { event: "issue.created".into(), ..Normalized::default() };
         let of = |keys: &str| {
             let put = put(keys, &event, &message(&event)).unwrap();
-            assert_eq!((put.detail_type.as_str(), put.time.as_second()), ("issue.created", 1_700_000_000), "{keys}");
+            assert_eq!((put.detail_type.as_str(), put.time), ("issue.created", accepted_at()), "{keys}");
             [Some(put.bus), put.region, Some(put.source), put.base_url].map(Option::unwrap_or_default)
         };
         let arn = "arn:aws:events:eu-west-1:123456789012:event-bus/sentry";
@@ -214,7 +191,7 @@ mod tests {
         let huge = |text: &str| Normalized {
             event: "issue.created".repeat(20),
             title: Some("title".into()),
-            value: Some(text.repeat(3_000_000 / text.len())),
+            value: Some(text.repeat(600_000 / text.len())),
             ..Normalized::default()
         };
         // A control character takes six bytes of JSON.
