@@ -38,6 +38,9 @@ const VISIBILITY: Duration = Duration::from_mins(3);
 const DISPATCH_TIME: Duration = Duration::from_secs(58);
 const REFRESH_TIME: Duration = Duration::from_secs(230);
 const REFRESH_EVERY: Duration = Duration::from_mins(1);
+/// Nothing is asked where none is paused, so this may be much oftener than a schedule on AWS.
+const PAUSED_EVERY: Duration = Duration::from_secs(10);
+const PAUSED_TIME: Duration = Duration::from_secs(28);
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// Batches of events at once.
 const DISPATCHERS: usize = 4;
@@ -81,7 +84,7 @@ impl Bundle {
             .with_state(Arc::clone(self))
     }
 
-    /// Works off both queues and keeps the schedule until `stop` says so and what was begun is done.
+    /// Works off both queues and keeps the schedules until `stop` says so and what was begun is done.
     pub(crate) async fn work(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let dispatcher = {
             let bundle = Arc::clone(&self);
@@ -100,6 +103,15 @@ impl Bundle {
                 }
             }
         });
+        let paused = every(PAUSED_EVERY, stop.clone(), || {
+            let bundle = Arc::clone(&self);
+            async move {
+                match bundle.deliver.tick(SystemClock.now() + PAUSED_TIME).await {
+                    Ok(tick) => tracing::debug!(?tick, "looked after paused destinations"),
+                    Err(error) => tracing::error!("paused destinations cannot be read: {error}"),
+                }
+            }
+        });
         let sweep = every(SWEEP_EVERY, stop, || {
             let bundle = Arc::clone(&self);
             async move {
@@ -108,7 +120,7 @@ impl Bundle {
                 }
             }
         });
-        tokio::join!(dispatcher, deliverer, refresh, sweep);
+        tokio::join!(dispatcher, deliverer, refresh, paused, sweep);
     }
 }
 

@@ -379,7 +379,7 @@ fn told(error: &BusError) -> (&'static str, String) {
         BusError::Unavailable(_) => "later",
         BusError::Refused { .. } => "refused",
         BusError::Shut { .. } => "shut",
-        BusError::NotHere => "not here",
+        BusError::NotInThisBuild => "not here",
     };
     let cause = std::error::Error::source(error).map(ToString::to_string);
     (variant, cause.unwrap_or_else(|| error.to_string()))

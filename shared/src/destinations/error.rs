@@ -74,7 +74,7 @@ impl DeliveryError {
             Self::Bus(bus) => match bus {
                 BusError::Unavailable(_) => Next::Retry { not_before: None },
                 BusError::Shut { .. } => Next::Pause { until: None },
-                BusError::Refused { .. } | BusError::NotHere => Next::GiveUp,
+                BusError::Refused { .. } | BusError::NotInThisBuild => Next::GiveUp,
             },
         }
     }
@@ -91,7 +91,7 @@ impl DeliveryError {
             | Self::Redirected { .. }
             | Self::Misconfigured { .. }
             | Self::BadValue { .. }
-            | Self::Bus(BusError::Refused { .. } | BusError::NotHere) => false,
+            | Self::Bus(BusError::Refused { .. } | BusError::NotInThisBuild) => false,
         }
     }
 }

@@ -36,7 +36,7 @@ pub enum BusError {
     Shut { code: String, reason: String },
     /// See [`EventBus::is_available`].
     #[error("{NO_BUS}")]
-    NotHere,
+    NotInThisBuild,
 }
 
 pub trait EventBus: Send + Sync + 'static {
@@ -59,6 +59,6 @@ impl EventBus for NoBus {
     }
 
     async fn put(&self, _event: BusEvent) -> Result<(), BusError> {
-        Err(BusError::NotHere)
+        Err(BusError::NotInThisBuild)
     }
 }
