@@ -211,6 +211,6 @@ mod tests {
         assert!(put.detail.len() <= DETAIL_MAX_BYTES);
         let detail: Value = serde_json::from_str(&put.detail).unwrap();
         assert_eq!(detail["event"].get("tags"), None);
-        assert_eq!(detail["message"]["title"], "title");
+        assert_eq!(detail["event"]["title"], "title");
     }
 }
