@@ -21,6 +21,7 @@ cargo xtask COMMAND
                [--port 4566] [--sentry-url URL] [--client-id ID] [--client-secret SECRET]
   bench        measures (Linux): all of it, or one part
                [webhook]           its start and requests beside a bare hello
+               [matching]          what it costs to match an event, a route
                [dead-destination]  what a destination that hangs costs the others of `serve`
   package      builds every function as it is deployed and prints the sizes
                [--arm64]  (else x86_64)
