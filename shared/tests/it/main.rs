@@ -12,6 +12,7 @@ mod installation;
 mod own_events;
 mod parked;
 mod ports;
+mod recipes;
 mod site;
 mod templates;
 mod threads;
