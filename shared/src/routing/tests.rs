@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::normalized::{Normalized, Project};
 
+mod destinations;
 mod explaining;
 mod look_ups;
 mod patterns;
