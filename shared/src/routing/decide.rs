@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::guard::Guard;
 use super::key::Subject;
 use super::pattern::Verdict;
 use super::{Route, Routes};
@@ -44,7 +45,10 @@ impl Routes {
         let subject = Subject { event, raw, looked_up };
         let mut covered = Covered::default();
         let mut planned: Vec<Planned> = Vec::new();
-        for (route, to) in self.tried() {
+        let seen = Guard::seen(subject);
+        let open = self.guards.iter().enumerate().filter(|(_, guard)| guard.lets_pass(&seen));
+        for (at, _) in open {
+            let (route, to) = (&self.in_order[at], &*self.places[at]);
             match route.verdict(subject) {
                 Verdict::No => {}
                 // Whether it matches or not, nothing would change: an earlier route goes wherever it goes.

@@ -8,6 +8,7 @@
 mod compile;
 mod decide;
 mod explain;
+mod guard;
 mod key;
 mod known;
 mod mistake;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use self::decide::{Decision, LookedUp, Planned};
 pub use self::explain::{Explained, Outcome};
+use self::guard::Guard;
 use self::key::Subject;
 pub use self::mistake::{Mistake, Severity};
 use self::pattern::{Verdict, When};
@@ -39,6 +41,8 @@ pub struct Routes {
     in_order: Vec<Route>,
     /// Of each route, the places of its destinations among `destinations`.
     places: Vec<Box<[usize]>>,
+    /// Of each route.
+    guards: Vec<Guard>,
     notes: Notes,
 }
 
@@ -155,7 +159,8 @@ impl Routes {
     fn new(destinations: BTreeMap<DestinationName, Destination>, in_order: Vec<Route>, notes: Notes) -> Self {
         let place = |name: &DestinationName| destinations.keys().position(|own| own == name).unwrap_or_default();
         let places = in_order.iter().map(|route| route.to.iter().map(place).collect()).collect();
-        Self { destinations, in_order, places, notes }
+        let guards = in_order.iter().map(Guard::of).collect();
+        Self { destinations, in_order, places, guards, notes }
     }
 
     pub fn destination(&self, name: &DestinationName) -> Option<&Destination> {

@@ -155,6 +155,15 @@ impl Pattern {
         self.has(Datum::Text(text)) || self.present || self.not.iter().any(|not| !not.matches_text(text))
     }
 
+    /// The texts that it matches, if it matches nothing else.
+    pub(super) fn whole_texts(&self) -> Option<Vec<&str>> {
+        fn exact(matcher: &Matcher) -> Option<&str> {
+            if let Matcher::Text(text) = matcher { text.exact() } else { None }
+        }
+        let is_alone = !self.present && !self.absent && self.not.is_empty();
+        is_alone.then(|| self.matchers.iter().map(exact).collect()).flatten()
+    }
+
     /// Whether nothing matches but texts of this kind.
     fn is_all(&self, kind: impl Fn(&TextPattern) -> bool) -> bool {
         let is_kind = |matcher: &Matcher| matches!(matcher, Matcher::Text(text) if kind(text));

@@ -32,6 +32,11 @@ impl TextPattern {
         self.shape == Shape::Whole
     }
 
+    /// The one text that it matches.
+    pub(super) fn exact(&self) -> Option<&str> {
+        (self.shape == Shape::Whole && !self.ignore_case).then_some(&*self.text)
+    }
+
     /// Whether every text that it matches begins so.
     pub(super) fn begins_with(&self, beginning: &str) -> bool {
         self.shape != Shape::Suffix && !self.ignore_case && self.text.starts_with(beginning)
