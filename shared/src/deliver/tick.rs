@@ -186,7 +186,8 @@ impl<P: Platform> Deliver<P> {
                     let next = undelivered.error.next();
                     let now = self.platform.clock().now();
                     let keep = match (why, sign, next) {
-                        (_, Sign::Answers, _) => None,
+                        // Its own fault, or a mistake of ours that each of them would die of.
+                        (_, Sign::Answers | Sign::Nothing, _) => None,
                         // When it failed, so that the next probe is of another issue; it holds nothing back.
                         (Why::Probe, _, _) => Some((Some(now), true)),
                         (_, Sign::Shut { .. }, _) => Some((None, true)),

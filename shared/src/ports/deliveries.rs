@@ -231,7 +231,7 @@ pub struct DestinationHealth {
     pub state: Circuit,
     /// Tries in a row that failed through the destination's own trouble; while it is paused, failed probes.
     pub failures: u32,
-    /// While it is paused: not to be probed before then.
+    /// While it is paused: not to be probed before then. While it drains: when the probe that went through was due.
     pub probe_at: Option<Timestamp>,
     /// A tick looks after it until then.
     pub lease_until: Option<Timestamp>,

@@ -157,3 +157,21 @@ async fn a_destination_that_forwards_gets_the_very_bytes_also_after_it_was_parke
     let taken = site.taken();
     assert!(taken.iter().any(|call| call.body == batch.body.as_bytes()), "{taken:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_can_never_be_sent_keeps_no_destination_paused() {
+    let (world, site) = world_with_chat().await;
+    site.answers(404);
+    issue(&world, "Backend", "a").await;
+    world.work().await;
+    // What is parked has not the bytes that the file wants now.
+    let original = "secret = \"secret:chat-key\"\nbody = \"original\"";
+    world.push_routes(&CHAT.replace("secret = \"secret:chat-key\"", original)).await;
+    site.answers(200);
+    world.live(10 * MINUTE).await;
+    let records = world.records().await;
+    let dead = records.iter().find(|record| record.title == "a").unwrap();
+    assert_eq!(dead.state, DeliveryState::Failed);
+    assert!(dead.last_error.as_deref().unwrap().contains("wants Sentry's own bytes"), "{:?}", dead.last_error);
+    assert_eq!((world.health("chat").await.state, world.health("chat").await.parked), (Circuit::Open, 0));
+}
