@@ -162,12 +162,12 @@ mod tests {
     #[test]
     fn a_dead_letter_goes_out_as_it_was_in_its_group_and_says_when_it_was_asked_for() {
         let json = delivery().to_json();
-        let packed = wire::encode(&[json.as_bytes(), &[b' '; 1_000_001]].concat());
+        let packed = wire::encode(&[json.as_bytes(), &vec![b' '; 1_000_001]].concat());
         assert_eq!(packed.1, "gzip+base64");
         for kept in [json, packed.0] {
             for (now, asked) in [
-                (ENDED + Duration::from_secs(60), ENDED + Duration::from_secs(60)),
-                (ENDED - Duration::from_secs(60), ENDED + Duration::from_millis(1)),
+                (ENDED + Duration::from_mins(1), ENDED + Duration::from_mins(1)),
+                (ENDED - Duration::from_mins(1), ENDED + Duration::from_millis(1)),
             ] {
                 let record = record(DeliveryState::Failed, Some(kept.clone()));
                 let message = message(&record, now).unwrap();

@@ -83,8 +83,12 @@ impl DeliveryError {
     /// and the destination is paused.
     pub fn is_trouble_of_destination(&self) -> bool {
         match self {
-            Self::NoAnswer(_) | Self::Failed { .. } | Self::MayBeDone { .. } | Self::Shut { .. } => true,
-            Self::QuotaUsedUp { .. } | Self::Bus(BusError::Unavailable(_) | BusError::Shut { .. }) => true,
+            Self::NoAnswer(_)
+            | Self::Failed { .. }
+            | Self::MayBeDone { .. }
+            | Self::Shut { .. }
+            | Self::QuotaUsedUp { .. }
+            | Self::Bus(BusError::Unavailable(_) | BusError::Shut { .. }) => true,
             Self::Throttled { .. }
             | Self::Refused { .. }
             | Self::ThreadGone

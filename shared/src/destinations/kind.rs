@@ -58,27 +58,27 @@ impl Kind {
         }
     }
 
-    pub const fn keys(self, keys: &'static [Key]) -> Self {
+    pub(super) const fn keys(self, keys: &'static [Key]) -> Self {
         Self { keys, ..self }
     }
 
-    pub const fn needs(self, needs: &'static [&'static [&'static str]]) -> Self {
+    pub(super) const fn needs(self, needs: &'static [&'static [&'static str]]) -> Self {
         Self { needs, ..self }
     }
 
-    pub const fn threads(self) -> Self {
+    pub(super) const fn threads(self) -> Self {
         Self { threads: true, ..self }
     }
 
-    pub const fn forwards(self, forwards: fn(&Destination) -> bool) -> Self {
+    pub(super) const fn forwards(self, forwards: fn(&Destination) -> bool) -> Self {
         Self { forwards, ..self }
     }
 
-    pub const fn waits(self, waits: &'static [Duration]) -> Self {
+    pub(super) const fn waits(self, waits: &'static [Duration]) -> Self {
         Self { waits, ..self }
     }
 
-    pub const fn concurrency(self, concurrency: u16) -> Self {
+    pub(super) const fn concurrency(self, concurrency: u16) -> Self {
         Self { concurrency, ..self }
     }
 }
