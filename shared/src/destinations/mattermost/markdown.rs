@@ -43,8 +43,11 @@ pub(super) fn escaped(text: &str) -> String {
                 escaped.push(PARTING);
                 escaped.push(c);
             }
-            // `1.` begins a list.
-            '.' if is_number_of_line(&text[..at]) => escaped.push_str("\\."),
+            // `1.` and `1)` begin a list.
+            '.' | ')' if is_number_of_line(&text[..at]) => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
             // Four of them would make code of the line, two at its end a break.
             ' ' if begins_line || rest.starts_with('\n') => escaped.push('\u{a0}'),
             c => escaped.push(c),

@@ -223,6 +223,8 @@ fn escaped_text_is_no_markdown() {
         "1. a\n2. b\n10) c",
         "    indented\n\tby a tab",
         "> quoted",
+        "1. one",
+        "1) one",
         "a  \nb",
         "a\\\nb",
         "| a | b |\n|---|---|\n| 1 | 2 |",
