@@ -9,7 +9,6 @@
 mod announce;
 mod call;
 mod circuit;
-mod lanes;
 mod tick;
 
 use std::sync::Arc;
@@ -19,7 +18,6 @@ use jiff::Timestamp;
 
 use self::call::Undelivered;
 use self::circuit::Sign;
-use self::lanes::Lanes;
 pub use self::tick::Ticked;
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
@@ -50,7 +48,6 @@ pub struct Deliver<P> {
     base_url: BaseUrl,
     routes: RoutesInForce,
     secrets: KeptDestinationSecrets,
-    lanes: Lanes,
 }
 
 /// A try that is ready to be made.
@@ -58,8 +55,6 @@ struct Ready {
     kind: &'static Kind,
     /// As the routes file has it.
     waits: Vec<Duration>,
-    /// Calls at once, as the routes file has it.
-    concurrency: usize,
     form: Form,
     settings: Settings,
     secrets: Arc<DestinationSecrets>,
@@ -77,13 +72,7 @@ enum NotReady {
 
 impl<P: Platform> Deliver<P> {
     pub fn new(platform: Arc<P>, base_url: BaseUrl) -> Self {
-        Self {
-            platform,
-            base_url,
-            routes: RoutesInForce::default(),
-            secrets: KeptDestinationSecrets::default(),
-            lanes: Lanes::default(),
-        }
+        Self { platform, base_url, routes: RoutesInForce::default(), secrets: KeptDestinationSecrets::default() }
     }
 
     /// Handles a batch; returns the ids of the messages that are not done.
@@ -99,7 +88,7 @@ impl<P: Platform> Deliver<P> {
                 return Done::Failed;
             }
         };
-        match self.try_once(&delivery, message.receive_count).await {
+        match self.try_once(&delivery).await {
             Ok(done) => done,
             Err(error) => {
                 tracing::error!(delivery.id = %delivery.id, "{}", chain(&error));
@@ -108,7 +97,7 @@ impl<P: Platform> Deliver<P> {
         }
     }
 
-    async fn try_once(&self, delivery: &Delivery, receive_count: u32) -> Result<Done, StoreError> {
+    async fn try_once(&self, delivery: &Delivery) -> Result<Done, StoreError> {
         let clock = self.platform.clock();
         let health = self.platform.deliveries().destination(&delivery.destination).await?;
         if health.state != Circuit::Open
@@ -130,10 +119,6 @@ impl<P: Platform> Deliver<P> {
                 return Ok(Done::Failed);
             }
             Err(NotReady::Misconfigured(why) | NotReady::Never(why)) => Err(why),
-        };
-        let concurrency = ready.as_ref().map_or(usize::MAX, |(ready, _)| ready.concurrency);
-        let Some(_lane) = self.lanes.take(&delivery.destination, concurrency) else {
-            return Ok(Done::Later(lanes::wait(receive_count)));
         };
         let now = clock.now();
         let record = match self.platform.deliveries().claim(&delivery.id, delivery.resend, now).await? {
@@ -301,8 +286,7 @@ impl<P: Platform> Deliver<P> {
             .map_err(|name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`")))?;
         let waits = destination.retry.clone().unwrap_or_else(|| kind.waits.to_vec());
         let form = Form::of(&in_force.routes, &delivery.route, destination);
-        let concurrency = destination.concurrency.unwrap_or(kind.concurrency).into();
-        Ok(Ready { kind, waits, concurrency, form, settings, secrets })
+        Ok(Ready { kind, waits, form, settings, secrets })
     }
 
     /// Ends a try, or parks without one. `None`: somebody else has settled the delivery meanwhile, or its destination
