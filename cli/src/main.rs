@@ -38,7 +38,20 @@ enum Command {
     Redrive(redrive::Redrive),
 }
 
+/// `… | head` closes the pipe before everything is said: no reason for a backtrace.
+fn end_quietly_with_the_reader() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or_default();
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        otherwise(panic);
+    }));
+}
+
 fn main() -> std::process::ExitCode {
+    end_quietly_with_the_reader();
     let command = Cli::parse().command;
     // The demo tells its own story; only what goes wrong may stand between its lines.
     let level = if matches!(command, Command::Demo(_)) { "error" } else { "info" };

@@ -209,3 +209,19 @@ fn what_needs_aws_says_how_to_build_it_in() {
         assert!(said.contains("--features aws") && said.ends_with("--- exit 1"), "{said}");
     }
 }
+
+/// As in `switchboard routes check FILE | head -0`.
+#[test]
+fn who_stops_reading_hears_no_complaints() {
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/routes/example.toml");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_switchboard"))
+        .args([OsStr::new("routes"), OsStr::new("check"), example.as_os_str()])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .env_clear()
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}
