@@ -16,7 +16,6 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use shared::deliver::Deliver;
 use shared::dispatch::Dispatch;
-use shared::outgoing::Reqwest;
 use shared::ports::{Clock, Consume, Platform, QueueError, Received, Settings, SystemChance, SystemClock};
 use shared::refresh::Refresh;
 use shared::secrets::AppSecrets;
@@ -28,9 +27,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::bus::Bus;
+use crate::dev::stand_ins::Outside;
 
 /// The ports of a local process.
-pub(crate) type Local = EmbeddedPlatform<SystemClock, SystemChance, Reqwest, EnvSecrets, Bus>;
+pub(crate) type Local = EmbeddedPlatform<SystemClock, SystemChance, Outside, EnvSecrets, Bus>;
 type LocalQueue = SqliteQueue<SystemClock>;
 
 /// The functions' own limits on AWS hold here too.

@@ -2,8 +2,12 @@
 
 use shared::ports::{BusError, BusEvent, EventBus, NoBus};
 
+use crate::dev::stand_ins::StandIns;
+
 pub(crate) enum Bus {
     None(NoBus),
+    /// Those of `dev`.
+    StandIns(StandIns),
     #[cfg(feature = "aws")]
     Aws(shared_aws::EventBridge),
 }
@@ -33,6 +37,7 @@ impl EventBus for Bus {
     fn is_available(&self) -> bool {
         match self {
             Self::None(bus) => bus.is_available(),
+            Self::StandIns(_) => true,
             #[cfg(feature = "aws")]
             Self::Aws(bus) => bus.is_available(),
         }
@@ -41,6 +46,7 @@ impl EventBus for Bus {
     async fn put(&self, event: BusEvent) -> Result<(), BusError> {
         match self {
             Self::None(bus) => bus.put(event).await,
+            Self::StandIns(stand_ins) => stand_ins.put(event).await,
             #[cfg(feature = "aws")]
             Self::Aws(bus) => bus.put(event).await,
         }

@@ -1,9 +1,12 @@
 //! `switchboard dev`: the bundle beside a simulated Sentry, and a page with buttons for what people do there.
 
+mod arrived;
+mod destinations;
 mod guard;
 mod html;
 mod page;
 mod presses;
+pub(crate) mod stand_ins;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,13 +15,14 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::ExposeSecret;
 
+use self::stand_ins::StandIns;
 use crate::start;
 use crate::world::{RoutesFrom, World};
 
 /// Press the buttons of a simulated Sentry, and watch what arrives
 ///
-/// Needs no account and no network: Sentry and Pushover are simulated, on loopback. Without --routes, everything goes to
-/// the console, and issues and alerts of Backend also to the phone that the page shows.
+/// Needs no account, no secret and no network: Sentry and all destinations are simulated. Without --routes, everything
+/// goes to the console, and issues and alerts of Backend also to the phone that the page shows.
 #[derive(Args)]
 pub(crate) struct Dev {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
@@ -28,9 +32,12 @@ pub(crate) struct Dev {
     data_dir: Option<PathBuf>,
     /// Who hears of what; changes to the file come into force at once
     ///
-    /// It may use `secret:pushover-user` and `secret:pushover-token`, with the `base_url` that is printed at start.
+    /// Whatever its destinations are, they are simulated, and the secrets that they name are made up.
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
+    /// Call the real destinations of --routes: a flat TOML table of what it calls secret:NAME
+    #[arg(long, value_name = "FILE", requires = "routes")]
+    secrets: Option<PathBuf>,
 }
 
 const ROUTES: &str = r#"[[destination]]
@@ -42,7 +49,6 @@ name = "phone"
 type = "pushover"
 user = "secret:pushover-user"
 token = "secret:pushover-token"
-base_url = "{pushover}"
 
 [[route]]
 name = "everything"
@@ -65,15 +71,25 @@ impl Dev {
             let made = tempfile::tempdir().context("no temporary folder can be made")?;
             (made.path().to_owned(), Some(made))
         };
-        let routes = self.routes.map_or(RoutesFrom::Text(ROUTES), RoutesFrom::File);
+        let reached = match &self.secrets {
+            Some(file) => format!("as the routes file says, with the secrets of {}", file.display()),
+            None => "simulated; the page shows what arrives".to_owned(),
+        };
+        let (routes, stand_ins) = match (self.routes, self.secrets) {
+            (Some(file), Some(secrets)) => (RoutesFrom::Real { file, secrets }, None),
+            (file, _) => {
+                let stand_ins = StandIns::new();
+                (RoutesFrom::ToStandIns { file, text: ROUTES, stand_ins: stand_ins.clone() }, Some(stand_ins))
+            }
+        };
         let world = World::start(&data_dir, listener, simulator::Config::default(), routes, |sentry, bundle| {
-            presses::router(sentry.clone(), std::sync::Arc::clone(bundle))
+            presses::router(sentry.clone(), std::sync::Arc::clone(bundle), stand_ins)
         })
         .await?;
         println!("Open      {}/", world.url);
         println!("Data      {}{}", data_dir.display(), if temporary.is_some() { " (removed at the end)" } else { "" });
         println!("Sentry    {} (simulated)", world.sentry_url);
-        println!("Pushover  {} (simulated: a base_url for --routes)", world.url);
+        println!("Others    {reached}");
         println!("Send one  SENTRY_CLIENT_SECRET={} \\", world.sentry.client_secret().expose_secret());
         println!("          switchboard send issue.created --to {}/webhook", world.url);
         println!("Ctrl-C ends it.");

@@ -11,15 +11,25 @@ use shared::ports::{Clock, EventBus, NO_BUS, Settings, SystemClock, Written};
 use shared::routing::{Mistake, Routes};
 use shared_embedded::EnvSecrets;
 
+use crate::dev::stand_ins::StandIns;
+
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 pub(crate) struct RoutesFile {
     path: PathBuf,
-    secrets: EnvSecrets,
-    /// Whether destinations that are event buses can be reached from here.
-    has_bus: bool,
+    calls: Calls,
     /// As it was when it was last looked at, good or bad.
     seen: Option<String>,
+}
+
+/// Whom the destinations call.
+enum Calls {
+    /// Those that the file means. `has_bus`: whether event buses can be reached from here.
+    Real {
+        secrets: EnvSecrets,
+        has_bus: bool,
+    },
+    StandIns(StandIns),
 }
 
 /// A file that cannot come into force: every mistake, each with its place.
@@ -62,7 +72,20 @@ impl RoutesFile {
         bus: &impl EventBus,
         settings: &impl Settings,
     ) -> anyhow::Result<Self> {
-        let mut file = Self { path, secrets, has_bus: bus.is_available(), seen: None };
+        Self::open_to(path, Calls::Real { secrets, has_bus: bus.is_available() }, settings).await
+    }
+
+    /// [`Self::open`], with `stand_ins` instead of what the file means: it needs neither secrets nor event buses.
+    pub(crate) async fn open_to_stand_ins(
+        path: PathBuf,
+        stand_ins: StandIns,
+        settings: &impl Settings,
+    ) -> anyhow::Result<Self> {
+        Self::open_to(path, Calls::StandIns(stand_ins), settings).await
+    }
+
+    async fn open_to(path: PathBuf, calls: Calls, settings: &impl Settings) -> anyhow::Result<Self> {
+        let mut file = Self { path, calls, seen: None };
         let text = file.read().await?;
         file.put(&text, settings).await?;
         file.seen = Some(text);
@@ -102,16 +125,22 @@ impl RoutesFile {
     }
 
     async fn put(&self, text: &str, settings: &impl Settings) -> anyhow::Result<()> {
-        let routes = check(&self.path, text, Some(&secret_names(&self.secrets).await?))?;
-        if !self.has_bus {
-            // `routes check` lets it pass: the file may be for AWS.
-            let of_aws = routes.mistakes_of_kind("eventbridge", NO_BUS);
-            anyhow::ensure!(of_aws.is_empty(), Broken::new(&self.path, &of_aws));
-        }
+        let (routes, text) = match &self.calls {
+            Calls::Real { secrets, has_bus } => {
+                let routes = check(&self.path, text, Some(&secret_names(secrets).await?))?;
+                if !has_bus {
+                    // `routes check` lets it pass: the file may be for AWS.
+                    let of_aws = routes.mistakes_of_kind("eventbridge", NO_BUS);
+                    anyhow::ensure!(of_aws.is_empty(), Broken::new(&self.path, &of_aws));
+                }
+                (routes, text.to_owned())
+            }
+            Calls::StandIns(stand_ins) => (check(&self.path, text, None)?, stand_ins.fill_in(text)?),
+        };
         for warning in routes.warnings() {
             tracing::warn!("{}", warning.in_file(&self.path.display().to_string()));
         }
-        put(text, settings).await
+        put(&text, settings).await
     }
 }
 

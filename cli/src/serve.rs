@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::bundle::{Bundle, stopped};
 use crate::bus::Bus;
+use crate::dev::stand_ins::Outside;
 use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
@@ -58,6 +59,7 @@ impl Serve {
         };
         secrets.destinations().await?;
         let outgoing = Reqwest::new(&Roots::System { ca_file: self.ca_file }, self.allow_private_destinations)?;
+        let outgoing = Outside::new(outgoing, None);
         let bus = Bus::from_env().await?;
         let (_lock, store) = start::open_store(&self.data_dir).await?;
         let routes = if let Some(path) = self.routes {

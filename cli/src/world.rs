@@ -1,5 +1,5 @@
-//! The bundle beside a simulated Sentry and a stand-in for Pushover, each on a loopback socket of its own: what `dev`
-//! and `demo` play with.
+//! The bundle beside a simulated Sentry and stand-ins for its destinations: what `dev` and `demo` play with. Sentry, and
+//! the Pushover of `demo`, are on loopback sockets of their own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::bundle::{Bundle, stopped};
 use crate::bus::Bus;
+use crate::dev::stand_ins::{Outside, StandIns};
 use crate::routes_file::{self, RoutesFile};
 use crate::start;
 
@@ -35,11 +36,14 @@ pub(crate) struct World {
     _lock: Lock,
 }
 
-/// Where the bundle's routes come from.
+/// Where the bundle's routes come from, and whom they reach.
 pub(crate) enum RoutesFrom {
-    /// A text with `{pushover}` for the address of the stand-in.
+    /// A text with `{pushover}` for the address of Pushover's stand-in on a socket.
     Text(&'static str),
-    File(PathBuf),
+    /// To stand-ins in this process: a file, else the text.
+    ToStandIns { file: Option<PathBuf>, text: &'static str, stand_ins: StandIns },
+    /// To those whom the file means, by the secrets of the other.
+    Real { file: PathBuf, secrets: PathBuf },
 }
 
 impl World {
@@ -63,11 +67,11 @@ impl World {
         });
 
         let (lock, store) = start::open_store(data_dir).await?;
-        let secrets_file = data_dir.join("destinations.toml");
-        // Thirty characters each, as Pushover's stand-in wants them; they open nothing.
-        let pushover = format!("pushover-user = \"{}\"\npushover-token = \"{}\"\n", "u".repeat(30), "a".repeat(30));
-        std::fs::write(&secrets_file, pushover)
-            .with_context(|| format!("{} cannot be written", secrets_file.display()))?;
+        let secrets_file = match &routes {
+            RoutesFrom::Real { secrets, .. } => secrets.clone(),
+            RoutesFrom::Text(_) => made_up_secrets(data_dir, &StandIns::new())?,
+            RoutesFrom::ToStandIns { stand_ins, .. } => made_up_secrets(data_dir, stand_ins)?,
+        };
         let secrets = EnvSecrets {
             client_id: sentry.client_id().to_owned(),
             client_secret: sentry.client_secret().expose_secret().into(),
@@ -76,19 +80,32 @@ impl World {
             destinations_file: Some(secrets_file),
             token_key: start::token_key(data_dir)?,
         };
+        let mut bus = Bus::NONE;
+        let mut filled_in = None;
         let watched = match routes {
-            RoutesFrom::File(path) => {
-                Some(RoutesFile::open(path, secrets.clone(), &Bus::NONE, store.settings()).await?)
+            RoutesFrom::Real { file, .. } => {
+                secrets.destinations().await?;
+                bus = Bus::from_env().await?;
+                Some(RoutesFile::open(file, secrets.clone(), &bus, store.settings()).await?)
+            }
+            RoutesFrom::ToStandIns { file, text, stand_ins } => {
+                bus = Bus::StandIns(stand_ins.clone());
+                filled_in = Some(stand_ins.clone());
+                if let Some(file) = file {
+                    Some(RoutesFile::open_to_stand_ins(file, stand_ins, store.settings()).await?)
+                } else {
+                    routes_file::put(&stand_ins.fill_in(text)?, store.settings()).await?;
+                    None
+                }
             }
             RoutesFrom::Text(text) => {
                 routes_file::put(&text.replace("{pushover}", &pushover_url), store.settings()).await?;
                 None
             }
         };
-        // Everything here is on loopback, so private destinations must be let in.
-        let outgoing = Reqwest::new(&Roots::System { ca_file: None }, true)?;
-        let platform =
-            EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets, bus: Bus::NONE };
+        // Sentry is on loopback, and perhaps what is tried out too, so private destinations must be let in.
+        let outgoing = Outside::new(Reqwest::new(&Roots::System { ca_file: None }, true)?, filled_in);
+        let platform = EmbeddedPlatform { store, clock: SystemClock, chance: SystemChance, outgoing, secrets, bus };
         let bundle = Bundle::new(platform, BaseUrl::parse(&sentry_url)?);
 
         let router = bundle.router().merge(more(&sentry, &bundle));
@@ -115,6 +132,13 @@ impl World {
         self.stopping.send_replace(true);
         Ok(self.working.await?)
     }
+}
+
+/// The file that `EnvSecrets` reads; what is in it opens nothing.
+fn made_up_secrets(data_dir: &Path, stand_ins: &StandIns) -> anyhow::Result<PathBuf> {
+    let file = data_dir.join("destinations.toml");
+    std::fs::write(&file, stand_ins.secrets()).with_context(|| format!("{} cannot be written", file.display()))?;
+    Ok(file)
 }
 
 /// Where people would look in Sentry, and links lead to: the settings, after an install, and an issue.

@@ -90,6 +90,13 @@ impl Discord {
         Self(Arc::new(Inner { stand_in, id: FIRST_ID, token: random_hex::<34>(), state: Mutex::default() }))
     }
 
+    /// Another, empty channel, in real time, whose webhook has the same address.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let (id, token) = (self.0.id, self.0.token.clone());
+        Self(Arc::new(Inner { stand_in: StandIn::in_real_time(), id, token, state: Mutex::default() }))
+    }
+
     /// `POST /api/webhooks/{id}/{token}` and `PATCH …/messages/{id}`.
     pub fn router(&self) -> Router {
         Router::new().fallback(serve).with_state(self.clone())

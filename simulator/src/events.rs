@@ -313,6 +313,24 @@ impl Simulator {
         self.act(issue, "ignored", |issue| (issue.status, issue.substatus) = ("ignored", substatus)).await
     }
 
+    /// An issue that was resolved comes back with a new event; sends `issue.unresolved`, as newer servers do.
+    pub async fn regress_issue(&self, issue: u64) -> Result<Delivery, Unknown> {
+        self.add_event(issue)?;
+        let issue = self.change(issue, |issue| (issue.status, issue.substatus) = ("unresolved", Some("regressed")))?;
+        let body = Body::Issue { id: issue.id, actor: Actor::Sentry };
+        Ok(self.send_about(&issue, "issue", "unresolved", |_| body).await)
+    }
+
+    /// A user writes a comment below an issue; sends `comment.created`.
+    pub async fn comment(&self, issue: u64, text: &str) -> Result<Delivery, Unknown> {
+        let issue = self.change(issue, |_| {})?;
+        let delivery = self.send_about(&issue, "comment", "created", |installation| {
+            let data = payload::comment(&issue, text, self.now());
+            Body::Fixed(payload::body(self, installation, "created", data, Actor::User).into())
+        });
+        Ok(delivery.await)
+    }
+
     /// A user gives an issue to somebody; sends `issue.assigned`.
     pub async fn assign(&self, issue: u64, to: Assignee) -> Result<Delivery, Unknown> {
         self.act(issue, "assigned", |issue| issue.assigned = Some(to)).await

@@ -72,6 +72,13 @@ impl Teams {
         Self(Arc::new(Inner { stand_in, workflow, signature, state: Mutex::default() }))
     }
 
+    /// Another, empty channel, in real time, whose flow has the same address.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let (workflow, signature) = (self.0.workflow.clone(), self.0.signature.clone());
+        Self(Arc::new(Inner { stand_in: StandIn::in_real_time(), workflow, signature, state: Mutex::default() }))
+    }
+
     /// The flow's trigger: `POST /workflows/{id}/triggers/manual/paths/invoke?…&sig=…`.
     pub fn router(&self) -> Router {
         Router::new().fallback(serve).with_state(self.clone())

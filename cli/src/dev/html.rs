@@ -45,10 +45,17 @@ pub(super) fn joined(pieces: impl Iterator<Item = String>) -> String {
 
 /// A form that is one button.
 pub(super) fn button(action: &str, label: &str, field: Option<(&str, &str)>) -> String {
-    let field = field.map_or_else(String::new, |(name, value)| {
-        format!("<input type=hidden name=\"{}\" value=\"{}\">", Text(name), Text(value))
-    });
-    format!("<form method=post action=\"{}\">{field}<button>{}</button></form>", Text(action), Text(label))
+    choice(action, label, field.as_slice())
+}
+
+/// A form that is one button, with as many fields as it takes.
+pub(super) fn choice(action: &str, label: &str, fields: &[(&str, &str)]) -> String {
+    let fields = joined(
+        fields
+            .iter()
+            .map(|(name, value)| format!("<input type=hidden name=\"{}\" value=\"{}\">", Text(name), Text(value))),
+    );
+    format!("<form method=post action=\"{}\">{fields}<button>{}</button></form>", Text(action), Text(label))
 }
 
 #[cfg(test)]

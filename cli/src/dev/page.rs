@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use shared::ports::{DeliveryRecord, DeliveryState, Installation};
-use simulator::{Direction, Exchange, PushoverMessage};
+use simulator::{Direction, Exchange};
 
+use super::destinations::{self, Shown};
 use super::html::{Text, button, joined, table};
+use super::stand_ins::StandInCall;
 
 /// Everything that the page shows.
 #[derive(Default)]
@@ -21,8 +23,10 @@ pub(super) struct View {
     /// In the queues, visible or not.
     pub(super) waiting_events: u64,
     pub(super) waiting_deliveries: u64,
-    pub(super) messages: Vec<PushoverMessage>,
+    /// In the file's order.
+    pub(super) destinations: Vec<Shown>,
     pub(super) wire: Vec<Exchange>,
+    pub(super) calls: Vec<StandInCall>,
     /// The routes file's text.
     pub(super) routes: String,
 }
@@ -40,8 +44,13 @@ pub(super) struct Issue {
     pub(super) id: u64,
     pub(super) project: String,
     pub(super) title: String,
-    pub(super) is_resolved: bool,
+    /// `unresolved`, `resolved`, `archived`
+    pub(super) status: &'static str,
+    pub(super) assignee: Option<&'static str>,
 }
+
+/// Of a new issue, worst first but for the one that most are.
+pub(super) const LEVELS: [&str; 5] = ["error", "fatal", "warning", "info", "debug"];
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--line:#8884;--quiet:#888;--good:#1a7f37;--bad:#cf222e;--wait:#9a6700;--accent:#6a4fc4}
@@ -54,7 +63,6 @@ th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--
 td form{display:inline}.scroll{overflow-x:auto}code,pre,.mono{font-family:ui-monospace,monospace;font-size:.92em}
 .controls{display:flex;flex-wrap:wrap;gap:.5rem;align-items:center}
 button,input,select{font:inherit;padding:.25rem .7rem}button{cursor:pointer;margin-right:.3rem}input[name=title]{width:22rem;max-width:90vw}
-.phone{border:1px solid var(--line);border-radius:.8rem;padding:.5rem .9rem;margin:.5rem 0;max-width:34rem;overflow-wrap:anywhere}
 pre{overflow-x:auto}
 ";
 
@@ -78,22 +86,26 @@ impl View {
     /// The whole page. `nonce` is what the policy of the answer names for its one script.
     pub(super) fn render(&self, nonce: &str) -> String {
         let projects = joined(self.projects.iter().map(|project| format!("<option>{}</option>", Text(project))));
+        let levels = joined(LEVELS.iter().map(|level| format!("<option>{level}</option>")));
         format!(
             "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
-             <title>switchboard dev</title>\n<noscript><meta http-equiv=refresh content=5></noscript>\n<style>{STYLE}</style>\n\
+             <title>switchboard dev</title>\n<noscript><meta http-equiv=refresh content=5></noscript>\n<style>{STYLE}{}</style>\n\
              <h1>switchboard dev</h1>\n\
              <p class=quiet>What you press happens in a simulated Sentry. Its webhooks come to the real switchboard.</p>\n\
              <section class=live id=sentry>\n{}</section>\n\
              <h2>Issues in Sentry</h2>\n\
              <form method=post action=\"/issue\" class=controls><label>Project <select name=project>{projects}</select></label>\n\
+             <label>Level <select name=level>{levels}</select></label>
+\
              <input name=title aria-label=Title value=\"ValueError: division by zero\" maxlength=200 required><button>New issue</button></form>\n\
              <main class=live id=happened>\n{}{}{}{}</main>\n\
              <h2>Routes</h2>\n<details><summary>The file in force</summary><pre>{}</pre></details>\n\
              <script nonce=\"{}\">{SCRIPT}</script>\n</html>\n",
+            destinations::STYLE,
             self.sentry(),
             self.issues(),
             self.arrived(),
-            self.phone(),
+            destinations::render(&self.destinations),
             self.wire(),
             Text(&self.routes),
             Text(nonce),
@@ -121,24 +133,29 @@ impl View {
         let rows = self.issues.iter().map(|issue| {
             let id = issue.id.to_string();
             let press = |action: &str, label: &str| button(action, label, Some(("issue", &id)));
-            let resolve = if issue.is_resolved {
-                "<span class=good>resolved</span>".to_owned()
+            let status = if issue.status == "unresolved" { "wait" } else { "good" };
+            let assignee = issue.assignee.map_or_else(String::new, |name| format!(", {name}"));
+            let over = if issue.status == "unresolved" {
+                press("/resolve", "Resolve") + &press("/archive", "Archive")
             } else {
-                press("/resolve", "Resolve")
+                press("/regress", "Regress")
             };
             format!(
-                "<td>{id}<td>{}<td>{}<td>{}{resolve}",
+                "<td>{id}<td>{}<td>{}<td><span class={status}>{}{assignee}</span><td>{}{}{}{over}",
                 Text(&issue.project),
                 Text(&issue.title),
-                press("/alert", "Alert")
+                issue.status,
+                press("/alert", "Alert"),
+                press("/assign", "Assign"),
+                press("/comment", "Comment"),
             )
         });
-        table(&["Issue", "Project", "Title", ""], rows, "No issues yet.")
+        table(&["Issue", "Project", "Title", "Status", ""], rows, "No issues yet.")
     }
 
     fn arrived(&self) -> String {
         let list = table(
-            &["Time (UTC)", "Event", "Title", "Route → destination", "State", "Tries", "After"],
+            &["Time (UTC)", "Event", "Title", "Route → destination", "State", "Tries", "After", ""],
             self.deliveries.iter().map(delivery),
             "Nothing has been delivered yet.",
         );
@@ -150,29 +167,6 @@ impl View {
             ),
         };
         format!("<h2>Deliveries</h2>\n{waiting}{list}")
-    }
-
-    fn phone(&self) -> String {
-        let mut html = "<h2>The phone (Pushover, simulated)</h2>\n".to_owned();
-        if self.messages.is_empty() {
-            html.push_str("<p class=quiet>Silent so far.</p>\n");
-        }
-        for message in &self.messages {
-            let title = message.title.as_deref().unwrap_or("(no title)");
-            let _ = write!(
-                html,
-                "<div class=phone><span class=quiet>{}</span> <b>{}</b><br>{}",
-                time(message.received_at),
-                Text(title),
-                Text(&message.message)
-            );
-            if let Some(url) = message.url.as_deref().filter(|url| is_web(url)) {
-                let label = message.url_title.as_deref().unwrap_or(url);
-                let _ = write!(html, "<br><a href=\"{}\" rel=noreferrer>{}</a>", Text(url), Text(label));
-            }
-            html.push_str("</div>\n");
-        }
-        html
     }
 
     fn wire(&self) -> String {
@@ -204,7 +198,22 @@ impl View {
             rows,
             "Nothing has gone over the wire yet.",
         );
-        format!("<h2>On the wire</h2>\n{list}")
+        let calls = self.calls.iter().map(|call| {
+            let answer = match (call.status, &call.failure) {
+                (Some(status), _) if status.is_success() => format!("<span class=good>{}</span>", status.as_u16()),
+                (Some(status), _) => format!("<span class=bad>{}</span>", status.as_u16()),
+                (None, failure) => format!("<span class=bad>{}</span>", Text(failure.as_deref().unwrap_or_default())),
+            };
+            format!(
+                "<td>{}<td>switchboard&nbsp;→&nbsp;{}<td class=mono>{}<td>{answer}<td>{:.1}&nbsp;ms",
+                time(call.at),
+                Text(&call.destination),
+                Text(&call.method),
+                call.duration.as_secs_f64() * 1000.0,
+            )
+        });
+        let calls = table(&["Time (UTC)", "", "Request", "Answer", "Took"], calls, "No destination was called yet.");
+        format!("<h2>On the wire with Sentry</h2>\n{list}<h2>On the wire with destinations</h2>\n{calls}")
     }
 }
 
@@ -258,11 +267,20 @@ fn delivery(record: &DeliveryRecord) -> String {
         .last_error
         .as_ref()
         .map_or_else(String::new, |error| format!("<br><span class=bad>{}</span>", Text(error)));
+    let warning = record
+        .warning
+        .as_ref()
+        .map_or_else(String::new, |warning| format!("<br><span class=wait>{}</span>", Text(warning)));
+    let id = record.id.to_string();
+    let resend = match record.state {
+        DeliveryState::Failed => button("/resend", "Resend", Some(("delivery", &id))),
+        _ => String::new(),
+    };
     let after = record
         .ended_at
         .map_or_else(String::new, |at| format!("{}&nbsp;ms", at.duration_since(record.accepted_at).as_millis()));
     format!(
-        "<td>{}<td>{}<td>{}<td>{} → {}<td><span class={class}>{}</span>{error}<td>{}<td>{after}",
+        "<td>{}<td>{}<td>{}<td>{} → {}<td><span class={class}>{}</span>{error}{warning}<td>{}<td>{after}<td>{resend}",
         time(record.accepted_at),
         Text(&record.event_name),
         Text(&record.title),
@@ -273,12 +291,12 @@ fn delivery(record: &DeliveryRecord) -> String {
     )
 }
 
-fn time(at: Timestamp) -> String {
+pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
 }
 
 /// Other schemes (`javascript:`) are not links.
-fn is_web(url: &str) -> bool {
+pub(super) fn is_web(url: &str) -> bool {
     ["https://", "http://"].iter().any(|scheme| url.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme)))
 }
 
@@ -287,19 +305,22 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::dev::arrived::Arrived;
+    use crate::dev::destinations::Side;
+    use crate::dev::stand_ins::Condition;
 
     const EVIL: &str = "</textarea><script>alert('1')</script>\"&";
 
-    fn message(url: &str) -> PushoverMessage {
-        PushoverMessage {
-            received_at: Timestamp::UNIX_EPOCH,
-            token: "a".repeat(30),
-            user: "u".repeat(30),
-            message: EVIL.to_owned(),
-            title: Some(EVIL.to_owned()),
-            url: Some(url.to_owned()),
-            url_title: Some(EVIL.to_owned()),
-            ..PushoverMessage::default()
+    fn message(url: &str) -> Arrived {
+        let evil = || EVIL.to_owned();
+        Arrived {
+            at: Some(Timestamp::UNIX_EPOCH),
+            title: evil(),
+            text: evil(),
+            marks: vec![evil()],
+            colour: Some(evil()),
+            link: Some((url.to_owned(), evil())),
+            replies: vec![evil()],
         }
     }
 
@@ -336,11 +357,27 @@ mod tests {
             said: Some(evil()),
             installations: vec![Installed { id: evil(), at_sentry: Some("pending"), here: None }],
             projects: vec![evil()],
-            issues: vec![Issue { id: 1, project: evil(), title: evil(), is_resolved: false }],
+            issues: vec![Issue { id: 1, project: evil(), title: evil(), status: "unresolved", assignee: None }],
             deliveries: vec![record()],
             waiting_events: 1,
             waiting_deliveries: 0,
-            messages: vec![message("https://sentry.example/\"><script>"), message("javascript:alert(1)")],
+            destinations: vec![Shown {
+                name: evil(),
+                kind: evil(),
+                health: None,
+                far_side: Side::StandIn {
+                    condition: Condition::Well,
+                    arrived: vec![message("https://sentry.example/\"><script>"), message("javascript:alert(1)")],
+                },
+            }],
+            calls: vec![StandInCall {
+                at: Timestamp::UNIX_EPOCH,
+                destination: evil(),
+                method: http::Method::POST,
+                status: None,
+                failure: Some(evil()),
+                duration: Duration::ZERO,
+            }],
             wire: vec![Exchange {
                 at: Timestamp::UNIX_EPOCH,
                 direction: Direction::ToApp,
@@ -358,9 +395,9 @@ mod tests {
         assert_eq!(html.matches("<script").count(), 1, "only the page's own");
         assert!(!html.contains("</textarea>") && !html.contains("alert('1')"));
         assert!(!html.contains("href=\"javascript:"));
-        // said; installation twice; project; issue twice; delivery 4; messages 3 and 2; wire 4; routes.
-        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;").count(), 20);
-        assert!(!html.contains(&"u".repeat(30)) && !html.contains(&"a".repeat(30)), "keys are not shown");
+        // said; installation twice; project; issue twice; delivery 5 with its warning; destination 2, and by its two
+        // buttons; messages 5 and 4; wire 4; call 2; routes.
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;").count(), 31);
     }
 
     #[test]

@@ -9,15 +9,22 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use shared::ids::DestinationName;
 use shared::ports::{
     Chance, Clock, Deliveries, Installations, Platform, Settings, StoreError, SystemChance, SystemClock,
 };
-use simulator::{Alert, AlertUrls, Attempt, Delivery, Install, NewIssue, Order, Simulator};
+use shared::routing::Routes;
+use simulator::{Alert, AlertUrls, Assignee, Attempt, Delivery, Install, NewIssue, Order, Simulator, Unknown};
 
+use super::arrived::arrived;
+use super::destinations::{Shown, Side};
 use super::guard;
-use super::page::{Installed, Issue, View};
+use super::page::{Installed, Issue, LEVELS, View};
+use super::stand_ins::{Condition, FarSide, StandIns};
 use crate::bundle::Bundle;
 
+/// Of what arrived at one destination.
+const SHOWN_ARRIVED: usize = 8;
 /// So many of each list are shown.
 const SHOWN: usize = 50;
 const SHOWN_FOR: Duration = Duration::from_hours(24);
@@ -25,6 +32,8 @@ const SHOWN_FOR: Duration = Duration::from_hours(24);
 struct Desk {
     sentry: Simulator,
     bundle: Arc<Bundle>,
+    /// `None`: the destinations are real.
+    stand_ins: Option<StandIns>,
     done: Mutex<Done>,
 }
 
@@ -38,19 +47,23 @@ struct Done {
 
 type Shared = State<Arc<Desk>>;
 
-/// `GET /` and what its buttons post to; besides, the stand-in for Pushover, at an address that a routes file can name.
-pub(super) fn router(sentry: Simulator, bundle: Arc<Bundle>) -> Router {
-    let pushover = sentry.pushover_router();
+/// `GET /` and what its buttons post to.
+pub(super) fn router(sentry: Simulator, bundle: Arc<Bundle>, stand_ins: Option<StandIns>) -> Router {
     Router::new()
         .route("/", get(show))
         .route("/install", post(install))
         .route("/uninstall", post(uninstall))
         .route("/issue", post(create))
         .route("/alert", post(alert))
+        .route("/assign", post(assign))
+        .route("/comment", post(comment))
         .route("/resolve", post(resolve))
+        .route("/archive", post(archive))
+        .route("/regress", post(regress))
+        .route("/resend", post(resend))
+        .route("/condition", post(set_condition))
         .route_layer(middleware::from_fn(guard::own_requests_only))
-        .route_service("/1/messages.json", pushover)
-        .with_state(Arc::new(Desk { sentry, bundle, done: Mutex::default() }))
+        .with_state(Arc::new(Desk { sentry, bundle, stand_ins, done: Mutex::default() }))
 }
 
 impl Desk {
@@ -61,6 +74,54 @@ impl Desk {
     fn say(&self, said: String) -> Redirect {
         self.done().said = Some(said);
         Redirect::to("/")
+    }
+
+    /// Tells what became of a press about an issue, and keeps what it changed.
+    fn changed(
+        &self,
+        id: u64,
+        sent: Result<Delivery, Unknown>,
+        what: &str,
+        change: impl FnOnce(&mut Issue),
+    ) -> Redirect {
+        let said = match sent {
+            Ok(delivery) => {
+                self.done().issues.iter_mut().find(|issue| issue.id == id).map(change);
+                format!("Issue {id}: {what}. {}", told(&delivery))
+            }
+            Err(error) => format!("Nothing happened: {error}."),
+        };
+        self.say(said)
+    }
+
+    /// Those of the file in force.
+    async fn destinations(&self, text: &str) -> Result<Vec<Shown>, StoreError> {
+        let now = SystemClock.now();
+        let places: Vec<(String, String, Side)> = if let Some(stand_ins) = &self.stand_ins {
+            let shown = stand_ins.places().into_iter().map(|place| {
+                let far_side = match &place.far_side {
+                    FarSide::Console => Side::Log,
+                    far_side => {
+                        Side::StandIn { condition: place.condition, arrived: arrived(far_side, SHOWN_ARRIVED, now) }
+                    }
+                };
+                (place.name, place.kind, far_side)
+            });
+            shown.collect()
+        } else {
+            let routes = Routes::compile(text).unwrap_or_default();
+            let side = |kind: &str| if kind == "console" { Side::Log } else { Side::Real };
+            routes.destinations().map(|real| (real.name.to_string(), real.kind.clone(), side(&real.kind))).collect()
+        };
+        let mut destinations = Vec::new();
+        for (name, kind, far_side) in places {
+            let health = match name.parse::<DestinationName>() {
+                Ok(name) => Some(self.bundle.platform.deliveries().destination(&name).await?),
+                Err(_) => None,
+            };
+            destinations.push(Shown { name, kind, health, far_side });
+        }
+        Ok(destinations)
     }
 
     async fn view(&self) -> Result<View, StoreError> {
@@ -78,6 +139,10 @@ impl Desk {
             };
             installations.push(Installed { at_sentry: self.sentry.status_of(&id), here, id });
         }
+        let routes = match &self.stand_ins {
+            Some(stand_ins) => stand_ins.text(),
+            None => platform.settings().routes().await?.map(|routes| routes.text).unwrap_or_default(),
+        };
         Ok(View {
             said,
             installations,
@@ -86,9 +151,10 @@ impl Desk {
             deliveries: platform.deliveries().recent(now - SHOWN_FOR, now, SHOWN).await?,
             waiting_events: platform.events().depth().await?,
             waiting_deliveries: platform.outbox().depth().await?,
-            messages: self.sentry.pushover_messages().into_iter().rev().take(SHOWN).collect(),
+            destinations: self.destinations(&routes).await?,
+            calls: self.stand_ins.as_ref().map(|all| all.calls().into_iter().take(SHOWN).collect()).unwrap_or_default(),
             wire: self.sentry.log().into_iter().rev().take(SHOWN).collect(),
-            routes: platform.settings().routes().await?.map(|routes| routes.text).unwrap_or_default(),
+            routes,
         })
     }
 
@@ -172,6 +238,7 @@ async fn uninstall(State(desk): Shared, Form(form): Form<OfInstallation>) -> Red
 struct New {
     project: String,
     title: String,
+    level: Option<String>,
 }
 
 async fn create(State(desk): Shared, Form(form): Form<New>) -> Redirect {
@@ -179,10 +246,19 @@ async fn create(State(desk): Shared, Form(form): Form<New>) -> Redirect {
     if title.is_empty() {
         return desk.say("An issue needs a title.".to_owned());
     }
-    let said = match desk.sentry.create_issue(NewIssue::new(&form.project, title)).await {
+    let mut new = NewIssue::new(&form.project, title);
+    if let Some(level) = form.level.filter(|level| LEVELS.contains(&level.as_str())) {
+        new.level = level;
+    }
+    let said = match desk.sentry.create_issue(new).await {
         Ok(created) => {
-            let issue =
-                Issue { id: created.issue, project: form.project.clone(), title: title.to_owned(), is_resolved: false };
+            let issue = Issue {
+                id: created.issue,
+                project: form.project.clone(),
+                title: title.to_owned(),
+                status: "unresolved",
+                assignee: None,
+            };
             desk.done().issues.push(issue);
             format!("Issue {} of {}. {}", created.issue, form.project, told(&created.delivery))
         }
@@ -198,25 +274,70 @@ struct OfIssue {
 
 /// The payload names its project by number only: for a route that asks for a project, the issue is looked up.
 async fn alert(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
-    let said = match desk.sentry.trigger_alert(form.issue, Alert { urls: AlertUrls::Absent, ..Alert::default() }).await
-    {
-        Ok(delivery) => format!("An alert rule fired for issue {}. {}", form.issue, told(&delivery)),
-        Err(error) => format!("No alert: {error}."),
+    let alert = Alert { urls: AlertUrls::Absent, ..Alert::default() };
+    let sent = desk.sentry.trigger_alert(form.issue, alert).await;
+    desk.changed(form.issue, sent, "An alert rule fired for it", |_| {})
+}
+
+async fn resolve(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
+    let sent = desk.sentry.resolve_issue(form.issue).await;
+    desk.changed(form.issue, sent, "It is resolved", |issue| issue.status = "resolved")
+}
+
+async fn archive(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
+    let sent = desk.sentry.archive_issue(form.issue).await;
+    desk.changed(form.issue, sent, "It is archived", |issue| issue.status = "archived")
+}
+
+async fn regress(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
+    let sent = desk.sentry.regress_issue(form.issue).await;
+    desk.changed(form.issue, sent, "It is back", |issue| issue.status = "unresolved")
+}
+
+async fn assign(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
+    const WHO: &str = "Ada Lovelace";
+    let to = Assignee::User { id: 1, name: WHO.to_owned(), email: "ada@example.com".to_owned() };
+    let sent = desk.sentry.assign(form.issue, to).await;
+    desk.changed(form.issue, sent, "Ada Lovelace has it", |issue| issue.assignee = Some(WHO))
+}
+
+async fn comment(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
+    let sent = desk.sentry.comment(form.issue, "Looking into it.").await;
+    desk.changed(form.issue, sent, "Ada Lovelace wrote a comment", |_| {})
+}
+
+#[derive(Deserialize)]
+struct OfDelivery {
+    delivery: String,
+}
+
+async fn resend(State(desk): Shared, Form(form): Form<OfDelivery>) -> Redirect {
+    let Ok(id) = form.delivery.parse() else { return desk.say("There is no such delivery.".to_owned()) };
+    let platform = &desk.bundle.platform;
+    let said = match shared::resend::resend(platform.deliveries(), platform.outbox(), &id, SystemClock.now()).await {
+        Ok(record) => format!("“{}” goes to {} again.", record.title, record.destination),
+        Err(error) => format!("It is not sent again: {error}."),
     };
     desk.say(said)
 }
 
-async fn resolve(State(desk): Shared, Form(form): Form<OfIssue>) -> Redirect {
-    let said = match desk.sentry.resolve_issue(form.issue).await {
-        Ok(delivery) => {
-            if let Some(issue) = desk.done().issues.iter_mut().find(|issue| issue.id == form.issue) {
-                issue.is_resolved = true;
-            }
-            format!("Issue {} is resolved. {}", form.issue, told(&delivery))
+#[derive(Deserialize)]
+struct OfDestination {
+    destination: String,
+    to: Condition,
+}
+
+async fn set_condition(State(desk): Shared, Form(form): Form<OfDestination>) -> Redirect {
+    let name = form.destination;
+    let is_known = desk.stand_ins.as_ref().is_some_and(|all| all.set_condition(&name, form.to));
+    desk.say(match form.to {
+        _ if !is_known => format!("There is no stand-in for {name}."),
+        Condition::Well => format!("{name} is well again. While it is paused, the next probe finds that out."),
+        Condition::Failing => format!("{name} answers 500 from now on."),
+        Condition::Hanging => {
+            format!("{name} does not answer any more; each call to it waits for its time to run out.")
         }
-        Err(error) => format!("Not resolved: {error}."),
-    };
-    desk.say(said)
+    })
 }
 
 /// What became of a webhook, in a sentence.

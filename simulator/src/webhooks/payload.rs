@@ -111,6 +111,17 @@ fn issue_shape(issue: &Issue) -> Json {
     shape
 }
 
+/// `data` of `comment.created`. The comment's number is the time, so that no two are the same.
+pub(crate) fn comment(issue: &Issue, text: &str, now: Timestamp) -> Json {
+    Json::from([
+        ("comment_id", u64::try_from(now.as_millisecond()).unwrap_or_default().into()),
+        ("issue_id", issue.id.into()),
+        ("project_slug", issue.project.slug.as_str().into()),
+        ("timestamp", time(now).into()),
+        ("comment", text.into()),
+    ])
+}
+
 /// `data` of `event_alert.triggered`: a new event of the issue, and the rule.
 pub(crate) fn alert(simulator: &Simulator, issue: &Issue, alert: &Alert, now: Timestamp) -> Json {
     let mut data = ALERT.clone();
