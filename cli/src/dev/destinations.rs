@@ -65,7 +65,7 @@ fn place(shown: &Shown) -> String {
     match &shown.far_side {
         Side::Real => html.push_str("<p class=quiet>The real one: what arrives is seen there.</p>\n"),
         Side::Log => {
-            html.push_str("<p class=quiet>It writes a line into the log, where this command was started.</p>\n")
+            html.push_str("<p class=quiet>It writes a line into the log, where this command was started.</p>\n");
         }
         Side::StandIn { arrived, .. } if arrived.is_empty() => {
             html.push_str("<p class=quiet>Nothing has arrived yet.</p>\n");

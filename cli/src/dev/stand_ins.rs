@@ -381,10 +381,10 @@ mod tests {
 
     #[test]
     fn whatever_the_file_names_is_filled_in() {
-        let text = r##"
+        let text = r#"
 destination = [{ name = "inline", type = "discord", url = "secret:a" }, { name = "log", type = "console" }]
 route = [{ name = "all", when = { event = "*", tag.browser = "x" }, to = ["inline", "log"] }]
-"##;
+"#;
         let blocks = r##"
 [[destination]]
 name = "on-call"

@@ -31,8 +31,19 @@ impl Drop for Dev {
 impl Dev {
     /// On a free port; knows what it is told at start.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With a recipe of `infra/routes`.
+    fn with_recipe(name: &str) -> Self {
+        let file = format!("{}/../infra/routes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        Self::start_with(&["--routes", &file])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
             .args(["dev", "--listen", "127.0.0.1:0"])
+            .args(more)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -76,6 +87,13 @@ impl Dev {
         to(&response)
     }
 
+    /// As a browser that follows to the setup page.
+    async fn install(&self) {
+        let setup = self.press("/install", "").await;
+        assert_eq!(self.get(&setup).await.status(), StatusCode::FOUND);
+        self.page_when("verified", |page| page.contains("active, verified, token sealed")).await;
+    }
+
     /// The page, once it is as it should be.
     async fn page_when(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
@@ -106,7 +124,7 @@ fn to(response: &Response<String>) -> String {
 }
 
 fn rings(page: &str) -> usize {
-    page.matches("<div class=phone>").count()
+    page.matches("<div class=card>").count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -169,6 +187,83 @@ async fn each_button_does_what_it_says() {
         assert!(dev.child.wait().unwrap().success(), "a graceful stop is no failure");
         assert!(!dev.data_dir.exists(), "the temporary folder is removed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_recipe_works_without_a_secret_and_shows_what_arrives() {
+    const NEW: (&str, &str) = ("/issue", "project=Backend&level=fatal&title=%3Cscript%3EKaboom");
+    const TITLE: &str = "&lt;script&gt;Kaboom";
+    let press = |button| (button, "issue=1");
+    let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+        ("example", &[NEW], &["<div class=card>", TITLE]),
+        ("backend-to-the-phone", &[NEW, press("/resolve")], &[TITLE, "priority 2, an emergency"]),
+        ("discord-per-project", &[NEW, press("/resolve")], &[TITLE, "changed once"]),
+        ("mattermost-instead-of-the-legacy-plugin", &[NEW, press("/alert")], &[TITLE, "wakes oncall"]),
+        ("mirror-to-eventbridge", &[NEW, press("/comment")], &["<b>issue.created</b>", "<b>comment.created</b>"]),
+        (
+            "page-on-regression",
+            &[NEW, press("/resolve"), press("/regress"), press("/assign"), press("/archive")],
+            &["<li>trigger<li>acknowledge", "severity critical", TITLE],
+        ),
+    ];
+    for (recipe, presses, expected) in cases {
+        let dev = Dev::with_recipe(recipe);
+        dev.install().await;
+        for (button, form) in presses {
+            assert_eq!(dev.press(button, form).await, "/", "{recipe} {button}");
+        }
+        let arrived = |page: &str| {
+            let (_, after) = page.split_once("<h2>Destinations</h2>").unwrap();
+            let (shown, _) = after.split_once("<h2>On the wire").unwrap();
+            expected.iter().all(|text| shown.contains(text))
+        };
+        let page = dev.page_when(recipe, arrived).await;
+        assert_eq!(page.matches("<script").count(), 1, "{recipe}: only the page's own");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_destination_is_paused_and_the_page_says_so() {
+    let dev = Dev::start();
+    dev.install().await;
+    assert_eq!(dev.press("/condition", "destination=phone&to=failing").await, "/");
+    for number in 0..12 {
+        dev.press("/issue", &format!("project=Backend&title=Kaboom+{number}")).await;
+    }
+    let page = dev.page_when("paused", |page| page.contains("<span class=bad>paused since")).await;
+    assert!(page.contains("<span class=bad>answers 500</span>") && page.contains("next probe"), "{page}");
+    dev.page_when("parked", |page| page.contains("<span class=wait>parked")).await;
+    dev.press("/condition", "destination=phone&to=well").await;
+    let page = dev.page_when("mended", |page| page.contains(">Break it</button>")).await;
+    assert!(!page.contains("answers 500</span>"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_is_sent_again_by_its_button() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("routes.toml");
+    let routes = |user: &str| {
+        format!(
+            "[[destination]]\nname = \"phone\"\ntype = \"pushover\"\nuser = \"secret:{user}\"\ntoken = \"secret:t\"\n\
+             retry = []\n[[route]]\nname = \"all\"\nwhen = {{ event = \"issue.*\" }}\nto = [\"phone\"]\n"
+        )
+    };
+    std::fs::write(&file, routes("first")).unwrap();
+    let dev = Dev::start_with(&["--routes", file.to_str().unwrap()]);
+    dev.install().await;
+    dev.press("/condition", "destination=phone&to=failing").await;
+    dev.press("/issue", "project=Backend&title=Kaboom").await;
+    let page = dev.page_when("failed", |page| page.contains(">Resend</button>")).await;
+    assert_eq!(rings(&page), 0);
+    let (_, after) = page.split_once("name=\"delivery\" value=\"").unwrap();
+    let delivery = after.split_once('"').unwrap().0.to_owned();
+
+    // New names of secrets come into force with the file; what is another account has not failed.
+    std::fs::write(&file, routes("second")).unwrap();
+    dev.page_when("the new file", |page| page.contains("secret:second") && page.contains(">Break it</button>")).await;
+    assert_eq!(dev.press("/resend", &format!("delivery={delivery}")).await, "/");
+    let page = dev.page_when("arrived", |page| rings(page) == 1).await;
+    assert!(page.contains("Kaboom") && !page.contains(">Resend</button>"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
