@@ -191,10 +191,12 @@ async fn each_button_does_what_it_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_recipe_works_without_a_secret_and_shows_what_arrives() {
+    /// Recipe, presses with their forms, what arrives.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
     const NEW: (&str, &str) = ("/issue", "project=Backend&level=fatal&title=%3Cscript%3EKaboom");
     const TITLE: &str = "&lt;script&gt;Kaboom";
     let press = |button| (button, "issue=1");
-    let cases: [(&str, &[(&str, &str)], &[&str]); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("example", &[NEW], &["<div class=card>", TITLE]),
         ("backend-to-the-phone", &[NEW, press("/resolve")], &[TITLE, "priority 2, an emergency"]),
         ("discord-per-project", &[NEW, press("/resolve")], &[TITLE, "changed once"]),
