@@ -335,11 +335,20 @@ mod tests {
     #[tokio::test]
     async fn work_is_done_and_wakes_although_its_caller_went_away() {
         let db = open();
+        // Else it may be done before anybody can go away.
+        let (release, held) = mpsc::channel::<()>();
+        let mut holding = Box::pin(db.write(move |_| {
+            let _ = held.recv();
+            Ok(())
+        }));
+        assert!((&mut holding).now_or_never().is_none());
         let wake = watch::Sender::new(0);
         let mut woken = wake.subscribe();
         let mut writing = Box::pin(db.write_and_wake(wake, insert(7)));
         assert!((&mut writing).now_or_never().is_none());
         drop(writing);
+        drop(release);
+        holding.await.expect("held");
         woken.changed().await.expect("woken");
         assert_eq!(numbers(&db).await, [7]);
     }
