@@ -15,7 +15,7 @@ use super::incident::{self, Turn};
 use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::request::json;
 use super::settings::Settings;
-use super::text::{cut, is_blank, one_line, visible};
+use super::text::{self, cut, is_blank, one_line, visible};
 use crate::message::{Message, Tone};
 use crate::normalized::Normalized;
 
@@ -192,8 +192,7 @@ fn reason(body: &[u8]) -> String {
         Ok(answer) => answer.errors.join("; "),
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
-    let said = one_line(&said, 500);
-    if said.is_empty() || said.starts_with('<') { "no reason given".to_owned() } else { said }
+    text::reason(&said, 500)
 }
 
 #[cfg(test)]

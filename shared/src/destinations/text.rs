@@ -2,6 +2,12 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
+/// What the far side said of its refusal, for a record. A page says nothing.
+pub(super) fn reason(said: &str, max: usize) -> String {
+    let said = one_line(said, max);
+    if said.is_empty() || said.starts_with('<') { "no reason given".to_owned() } else { said }
+}
+
 /// At most `max` UTF-16 units, which is safe for every API that says "characters"; an ellipsis tells that it was cut.
 pub fn cut(text: &str, max: usize) -> String {
     // No text has more units than bytes; and one of a megabyte is not counted to its end to learn that it is too long.

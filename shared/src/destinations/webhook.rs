@@ -15,7 +15,7 @@ use super::error::{DeliveryError, judge_webhook};
 use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::request::with_body;
 use super::settings::Settings;
-use super::text::one_line;
+use super::text;
 use crate::normalized::Normalized;
 use crate::routing::Value;
 use crate::signature::hmac_sha256;
@@ -104,10 +104,7 @@ fn signatures(keys: &[Vec<u8>], id: &str, timestamp: i64, body: &[u8]) -> String
 }
 
 fn judge(answer: &http::Response<Bytes>, now: Timestamp) -> Result<Learned, DeliveryError> {
-    judge_webhook(answer, now, || {
-        let said = one_line(&String::from_utf8_lossy(answer.body()), 200);
-        if said.is_empty() || said.starts_with('<') { "no reason given".to_owned() } else { said }
-    })
+    judge_webhook(answer, now, || text::reason(&String::from_utf8_lossy(answer.body()), 200))
 }
 
 #[cfg(test)]
