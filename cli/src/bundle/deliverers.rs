@@ -60,11 +60,10 @@ pub(super) async fn work(bundle: Arc<Bundle>, mut stop: watch::Receiver<bool>) {
 
 /// Calls at once of each destination that the routes file has.
 fn limits(routes: &Routes) -> BTreeMap<String, usize> {
-    let limit = |destination: &shared::routing::Destination| {
-        let of_kind = destinations::kind(&destination.kind).map(|kind| kind.concurrency);
-        destination.concurrency.or(of_kind).map_or(OTHERS, usize::from)
-    };
-    routes.destinations().map(|destination| (destination.name.to_string(), limit(destination))).collect()
+    routes
+        .destinations()
+        .map(|destination| (destination.name.to_string(), destinations::concurrency(destination)))
+        .collect()
 }
 
 /// Of a destination that the file does not have any more: what waits for it is given up at once.

@@ -15,7 +15,7 @@ use super::circuit::{self, Sign};
 use super::{Deliver, NotReady, dead_letter};
 use crate::delivery::Delivery;
 use crate::destinations::error::Next;
-use crate::destinations::{self, retry};
+use crate::destinations::{self, kind, retry};
 use crate::ids::DestinationName;
 use crate::ports::{
     Circuit, Claim, Clock, Deliveries, DeliveryRecord, DeliveryState, DestinationHealth, Outcome, Parking, Platform,
@@ -129,13 +129,10 @@ impl<P: Platform> Deliver<P> {
             return Ok(Ticked::default());
         }
         let lease = now + LEASE;
-        let concurrency = configured.and_then(|destination| {
-            destination.concurrency.or_else(|| destinations::kind(&destination.kind).map(|kind| kind.concurrency))
-        });
         let mut round = Round {
             deliver: self,
             no_call_after: deadline.min(lease) - LEAST_TIME,
-            concurrency: usize::from(concurrency.unwrap_or(10).max(1)),
+            concurrency: configured.map_or(kind::CONCURRENCY.into(), destinations::concurrency),
             row,
             ticked: Ticked::default(),
         };

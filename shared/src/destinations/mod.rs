@@ -24,6 +24,7 @@ mod text;
 mod tone;
 mod webhook;
 
+use crate::routing::Destination;
 use kind::Kind;
 pub use text::{cut, cut_before_link, is_blank, one_line, visible};
 
@@ -43,6 +44,12 @@ pub static KINDS: &[&Kind] = &[
 
 pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name).copied()
+}
+
+/// Calls to it at once: as the routes file says, else as its kind does.
+pub fn concurrency(destination: &Destination) -> usize {
+    let of_kind = || kind(&destination.kind).map_or(kind::CONCURRENCY, |kind| kind.concurrency);
+    destination.concurrency.unwrap_or_else(of_kind).into()
 }
 
 #[cfg(test)]
