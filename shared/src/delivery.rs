@@ -2,6 +2,7 @@
 //! that it goes and to whom; only `deliver` makes a message of it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -11,8 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{DeliveryId, DestinationName, EventId};
 use crate::normalized::Normalized;
-use crate::ports::{Message, Received};
+use crate::ports::{DeliveryRecord, DeliveryState, Message, Received};
 use crate::wire::{self, BadMessage};
+
+/// Longer than a queue and its dead-letter queue keep a message, 14 days each.
+const RECORD_LIVES: Duration = Duration::from_hours(30 * 24);
 
 /// The message's JSON, version 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +64,31 @@ struct Wire {
 }
 
 impl Delivery {
+    /// The record that it begins with, untried. `group` is that of [`Self::to_message`].
+    pub fn queued(&self, group: String) -> DeliveryRecord {
+        DeliveryRecord {
+            id: self.id.clone(),
+            event: self.event.clone(),
+            event_name: self.normalized.event.clone(),
+            installation: self.normalized.installation.parse().ok(),
+            destination: self.destination.clone(),
+            route: self.route.clone(),
+            group,
+            title: crate::destinations::one_line(self.normalized.headline(), 200),
+            state: DeliveryState::Queued,
+            attempts: 0,
+            next_try_at: None,
+            last_status: None,
+            last_error: None,
+            last_answer: None,
+            warning: None,
+            accepted_at: self.accepted_at,
+            ended_at: None,
+            message: None,
+            expires: self.accepted_at + RECORD_LIVES,
+        }
+    }
+
     /// In `group`, which keeps one issue and one destination in order and nothing else.
     pub fn to_message(&self, group: String) -> Message {
         let (body, encoding) = wire::encode(self.to_json().as_bytes());

@@ -18,8 +18,7 @@ use crate::look_up::LookUps;
 use crate::normalized::Normalized;
 use crate::payload::{self, Data};
 use crate::ports::{
-    Clock, Deliveries, DeliveryRecord, DeliveryState, Failure, Outcome, Platform, Queue, QueueError, Received, Status,
-    StoreError, Written,
+    Clock, Deliveries, Failure, Outcome, Platform, Queue, QueueError, Received, Status, StoreError, Written,
 };
 use crate::repeats;
 use crate::routes_in_force::{InForce, NoRoutes, RoutesInForce};
@@ -35,7 +34,6 @@ const CODE_LIVES: Duration = Duration::from_mins(10);
 const WHILE_A_BROWSER_INSTALLS: Duration = Duration::from_secs(2);
 /// With less left nothing is begun: what there is no time for goes back untried.
 const LEAST_TIME: Duration = Duration::from_secs(3);
-const RECORD_LIVES: Duration = Duration::from_hours(30 * 24);
 
 /// `dispatch`, with what it keeps between messages.
 pub struct Dispatch<P: Platform> {
@@ -265,41 +263,21 @@ impl<P: Platform> Dispatch<P> {
             }
             _ => None,
         };
+        let group = format!("{}:{}", planned.destination, issue_group.as_deref().unwrap_or(group));
         let delivery = Delivery {
             id: id.clone(),
             event: event.id.clone(),
-            destination: planned.destination.clone(),
-            route: planned.route.clone(),
+            destination: planned.destination,
+            route: planned.route,
             routes: in_force.version,
             accepted_at: event.accepted_at,
             normalized: normalized.clone(),
             original: forwards.then(|| original.clone()),
             resend: None,
         };
-        let group = format!("{}:{}", planned.destination, issue_group.as_deref().unwrap_or(group));
-        let record = DeliveryRecord {
-            id: id.clone(),
-            event: event.id.clone(),
-            event_name: normalized.event.clone(),
-            installation,
-            destination: planned.destination,
-            route: planned.route,
-            group: group.clone(),
-            title: destinations::one_line(normalized.headline(), 200),
-            state: DeliveryState::Queued,
-            attempts: 0,
-            next_try_at: None,
-            last_status: None,
-            last_error: None,
-            last_answer: None,
-            warning: None,
-            accepted_at: event.accepted_at,
-            ended_at: None,
-            message: None,
-            expires: event.accepted_at + RECORD_LIVES,
-        };
         // A conflict is this very event once more: its message may not have been sent, and a repeat is harmless.
-        let (Written::Done | Written::Conflict) = self.platform.deliveries().create(&record).await?;
+        let (Written::Done | Written::Conflict) =
+            self.platform.deliveries().create(&delivery.queued(group.clone())).await?;
         let message = delivery.to_message(group);
         match message.check(self.platform.outbox().max_bytes()) {
             Ok(()) => Ok(self.platform.outbox().send(&message).await?),

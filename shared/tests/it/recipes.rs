@@ -12,7 +12,7 @@ use shared::delivery::Delivery;
 use shared::ids::{DeliveryId, EventId};
 use shared::normalized::Normalized;
 use shared::payload;
-use shared::ports::{Clock as _, Deliveries as _, DeliveryRecord, DeliveryState, Queue as _, Secret, Written};
+use shared::ports::{Clock as _, Deliveries as _, Queue as _, Secret, Written};
 use shared::routing::{self, Decision, LookedUp, Planned, Routes};
 use simulator::{Discord, IncidentState, Mattermost, PagerDuty, Slack};
 
@@ -91,28 +91,6 @@ impl Town {
         let event = EventId::of_signature(&accepted_at.as_nanosecond().to_string());
         let id = DeliveryId::of(&event, accepted_at, &planned.destination);
         let group = format!("{}:{}", planned.destination, "0".repeat(32));
-        let record = DeliveryRecord {
-            id: id.clone(),
-            event: event.clone(),
-            event_name: normalized.event.clone(),
-            installation: normalized.installation.parse().ok(),
-            destination: planned.destination.clone(),
-            route: planned.route.clone(),
-            group: group.clone(),
-            title: normalized.headline().to_owned(),
-            state: DeliveryState::Queued,
-            attempts: 0,
-            next_try_at: None,
-            last_status: None,
-            last_error: None,
-            last_answer: None,
-            warning: None,
-            accepted_at,
-            ended_at: None,
-            message: None,
-            expires: accepted_at + Duration::from_hours(24),
-        };
-        assert_eq!(ports.deliveries.create(&record).await.unwrap(), Written::Done);
         let delivery = Delivery {
             id,
             event,
@@ -124,6 +102,7 @@ impl Town {
             original: None,
             resend: None,
         };
+        assert_eq!(ports.deliveries.create(&delivery.queued(group.clone())).await.unwrap(), Written::Done);
         ports.outbox.send(&delivery.to_message(group)).await.unwrap();
     }
 
