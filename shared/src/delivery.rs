@@ -10,6 +10,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::alert_rule::RuleSettings;
 use crate::ids::{DeliveryId, DestinationName, EventId};
 use crate::normalized::Normalized;
 use crate::ports::{DeliveryRecord, DeliveryState, Message, Received};
@@ -30,6 +31,8 @@ pub struct Delivery {
     pub routes: u64,
     pub accepted_at: Timestamp,
     pub normalized: Normalized,
+    /// What the alert rule says that asked for it; it wins over the route's form.
+    pub rule: Option<RuleSettings>,
     /// Sentry's own bytes, for a destination that forwards them.
     pub original: Option<Bytes>,
     /// When an operator asked for it to be sent again.
@@ -53,6 +56,8 @@ struct Wire {
     /// Milliseconds since 1970.
     accepted_at: i64,
     normalized: Normalized,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<RuleSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<String>,
     /// In the place of `raw`, where that is not UTF-8.
@@ -129,6 +134,7 @@ impl Delivery {
             routes: self.routes,
             accepted_at: self.accepted_at.as_millisecond(),
             normalized: self.normalized.clone(),
+            rule: self.rule.clone(),
             raw,
             raw_base64,
             resend: self.resend.map(Timestamp::as_millisecond),
@@ -167,6 +173,7 @@ impl Delivery {
             routes: wire.routes,
             accepted_at: instant(wire.accepted_at, "accepted_at")?,
             normalized: wire.normalized,
+            rule: wire.rule,
             original,
             resend: wire.resend.map(|ms| instant(ms, "resend")).transpose()?,
         })
@@ -194,6 +201,7 @@ mod tests {
                 title: Some("\u{1}ü".into()),
                 ..Normalized::default()
             },
+            rule: None,
             original: None,
             resend: None,
         };

@@ -272,6 +272,7 @@ impl<P: Platform> Dispatch<P> {
             routes: in_force.version,
             accepted_at: event.accepted_at,
             normalized: normalized.clone(),
+            rule: None,
             original: forwards.then(|| original.clone()),
             resend: None,
         };

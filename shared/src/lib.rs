@@ -1,7 +1,9 @@
 //! What all functions share: signatures, payloads, installations, routing, destinations, and the ports to the
 //! outside. No AWS SDK and no SQLite here: those are the adapters' crates.
 
+pub mod alert_rule;
 pub mod batch;
+pub mod components;
 pub mod deliver;
 pub mod delivery;
 pub mod destinations;
@@ -28,8 +30,11 @@ pub mod secrets;
 pub mod sentry;
 pub mod setup;
 pub mod signature;
+pub mod stacktrace;
 pub mod telemetry;
 pub mod templates;
+pub mod tickets;
+pub mod trackers;
 pub mod webhook;
 pub mod wire;
 

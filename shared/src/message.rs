@@ -3,6 +3,7 @@
 mod fields;
 mod title;
 
+use crate::alert_rule::Priority;
 use crate::destinations::{is_blank, one_line, visible};
 use crate::normalized::Normalized;
 
@@ -22,6 +23,8 @@ pub struct Message {
     /// Who is to be woken: one of the destination's `mentions`, in the far side's own notation. Everything else in the
     /// message must not mention anybody.
     pub mention: Option<String>,
+    /// What an alert rule says; `None` otherwise.
+    pub priority: Option<Priority>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,7 @@ impl Message {
             link: event.link(sentry_base_url),
             tone: Tone::of(event),
             mention: None,
+            priority: None,
         }
     }
 }

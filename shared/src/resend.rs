@@ -129,6 +129,7 @@ mod tests {
             routes: 3,
             accepted_at: ACCEPTED,
             normalized: Normalized { event: "issue.created".into(), ..Normalized::default() },
+            rule: None,
             original: None,
             resend: None,
         }

@@ -6,7 +6,7 @@ use http::Uri;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::DeliveryError;
-use crate::routing::{Destination, Value};
+use crate::routing::{Destination, Tracker, Value};
 use crate::secrets::DestinationSecrets;
 
 /// What a kind's `render` reads. Its secrets are in the clear here and nowhere else.
@@ -19,9 +19,22 @@ pub struct Settings {
 impl Settings {
     /// The name of the missing secret where there is one.
     pub fn resolve(destination: &Destination, secrets: &DestinationSecrets) -> Result<Self, String> {
-        let mut settings =
-            Self { texts: BTreeMap::new(), numbers: BTreeMap::new(), base_url: destination.base_url.clone() };
-        for (key, value) in &destination.values {
+        Self::resolve_values(&destination.values, destination.base_url.as_deref(), secrets)
+    }
+
+    /// [`Self::resolve`] for a tracker.
+    pub fn resolve_tracker(tracker: &Tracker, secrets: &DestinationSecrets) -> Result<Self, String> {
+        Self::resolve_values(&tracker.values, tracker.base_url.as_deref(), secrets)
+    }
+
+    fn resolve_values(
+        values: &BTreeMap<String, Value>,
+        base_url: Option<&str>,
+        secrets: &DestinationSecrets,
+    ) -> Result<Self, String> {
+        let base_url = base_url.map(str::to_owned);
+        let mut settings = Self { texts: BTreeMap::new(), numbers: BTreeMap::new(), base_url };
+        for (key, value) in values {
             let text = match value {
                 Value::Text(text) => SecretString::from(text.as_str()),
                 Value::Secret(name) => secrets.get(name).ok_or_else(|| name.clone())?.clone(),

@@ -31,12 +31,15 @@ pub use self::set::{CannotSet, set};
 use self::source::Place;
 use crate::ids::DestinationName;
 use crate::names;
+use crate::stacktrace::StacktraceLink;
 use crate::templates::Templates;
 
 /// A compiled routes file.
 #[derive(Debug, Clone, Default)]
 pub struct Routes {
     destinations: BTreeMap<DestinationName, Destination>,
+    trackers: BTreeMap<DestinationName, Tracker>,
+    stacktrace_links: Vec<StacktraceLink>,
     /// In the order of the file; it decides which route gives a delivery its form.
     in_order: Vec<Route>,
     /// Of each route, the places of its destinations among `destinations`.
@@ -75,6 +78,33 @@ pub struct Destination {
     /// Who may be mentioned there, in the far side's own notation.
     pub mentions: Vec<String>,
     pub templates: Templates,
+}
+
+/// A `[[tracker]]` as the file configures it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tracker {
+    /// Unique over destinations and trackers.
+    pub name: DestinationName,
+    /// The `type`: the name of a [`crate::trackers::TrackerKind`].
+    pub kind: String,
+    /// The keys of its kind, those that are given, but for the list of projects.
+    pub values: BTreeMap<String, Value>,
+    pub base_url: Option<String>,
+    /// What its `repositories` or `projects` list; empty: all that its token sees.
+    pub projects: Vec<String>,
+    /// Every ticket gets them.
+    pub labels: Vec<String>,
+    /// Slugs of the organizations whose people may use it.
+    pub organizations: Option<Vec<String>>,
+}
+
+/// Whether what the file gives to `organizations` is for people of `organization`. Where the key is absent: everybody
+/// of an internal integration, which is installed in one organization; nobody of a public one, which strangers install.
+pub fn is_offered_to(organizations: Option<&[String]>, organization: Option<&str>, is_public: bool) -> bool {
+    match organizations {
+        Some(slugs) => organization.is_some_and(|slug| slugs.iter().any(|own| own == slug)),
+        None => !is_public,
+    }
 }
 
 /// A value of a destination's key.
@@ -160,7 +190,21 @@ impl Routes {
         let place = |name: &DestinationName| destinations.keys().position(|own| own == name).unwrap_or_default();
         let places = in_order.iter().map(|route| route.to.iter().map(place).collect()).collect();
         let guards = in_order.iter().map(Guard::of).collect();
-        Self { destinations, in_order, places, guards, notes }
+        Self { destinations, in_order, places, guards, notes, trackers: BTreeMap::new(), stacktrace_links: Vec::new() }
+    }
+
+    pub fn tracker(&self, name: &DestinationName) -> Option<&Tracker> {
+        self.trackers.get(name)
+    }
+
+    /// All trackers, by name.
+    pub fn trackers(&self) -> impl Iterator<Item = &Tracker> {
+        self.trackers.values()
+    }
+
+    /// In the order of the file: the first that fits a frame is taken.
+    pub fn stacktrace_links(&self) -> &[StacktraceLink] {
+        &self.stacktrace_links
     }
 
     pub fn destination(&self, name: &DestinationName) -> Option<&Destination> {

@@ -99,6 +99,7 @@ impl Town {
             routes: 2,
             accepted_at,
             normalized: normalized.clone(),
+            rule: None,
             original: None,
             resend: None,
         };

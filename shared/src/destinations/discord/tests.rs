@@ -36,6 +36,7 @@ fn message(title: &str, text: &str) -> Message {
         link: Some(PAGE.to_owned()),
         tone: Tone::Error,
         mention: None,
+        priority: None,
     }
 }
 

@@ -44,6 +44,7 @@ fn hostile(title: &str, text: &str, link: Option<&str>) -> Value {
         link: link.map(str::to_owned),
         tone: Tone::Error,
         mention: None,
+        priority: None,
     };
     body(&Normalized::default(), &message)
 }

@@ -353,6 +353,7 @@ fn hostile(title: &str, text: &str) -> [Value; 3] {
         link: Some(LINK.to_owned()),
         tone: Tone::Error,
         mention: None,
+        priority: None,
     };
     let event = Normalized { assignee: Some(title.to_owned()), ..issue("issue.assigned", "unresolved", None) };
     let mut bodies = action(&bot("#alerts", ""), &event, &message, Some(&thread()));

@@ -44,6 +44,7 @@ fn message(title: &str, text: &str) -> Message {
         link: Some("https://sentry.example/organizations/acme/issues/7/".to_owned()),
         tone: Tone::Error,
         mention: None,
+        priority: None,
     }
 }
 
