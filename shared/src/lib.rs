@@ -18,6 +18,7 @@ pub mod message;
 pub mod names;
 pub mod normalized;
 pub mod outgoing;
+mod page;
 pub mod payload;
 pub mod ports;
 pub mod refresh;

@@ -7,9 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::LOCATION;
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -17,6 +15,7 @@ use secrecy::SecretString;
 use crate::gateway;
 use crate::ids::InstallationId;
 use crate::installation::{Budget, Install, Keeper, KeeperError};
+use crate::page::page;
 use crate::ports::{Clock, Installation, Platform, Status};
 use crate::sentry::BaseUrl;
 use crate::telemetry::chain;
@@ -164,37 +163,6 @@ fn read(query: &str) -> Result<(InstallationId, SecretString), String> {
     Ok((id, SecretString::from(code)))
 }
 
-/// A page without scripts, that no cache keeps and that tells no other site where the browser was: its address holds
-/// the code.
-fn page(status: StatusCode, title: &str, text: &str) -> Response<String> {
-    let (title, text) = (escape(title), escape(text));
-    let body = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{title}</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:34em;margin:15vh auto;padding:0 1em}}</style>\n\
-         <h1>{title}</h1>\n<p>{text}</p>\n</html>\n"
-    );
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
-        (
-            CONTENT_SECURITY_POLICY,
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-        ),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    response
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,14 +190,5 @@ mod tests {
                 (other, _) => panic!("{name}: {other:?}"),
             }
         }
-    }
-
-    #[test]
-    fn a_page_has_no_scripts_and_escapes_what_it_shows() {
-        let response = page(StatusCode::OK, "<script>", "a & 'b'");
-        assert!(response.body().contains("&lt;script&gt;") && response.body().contains("a &amp; &#39;b&#39;"));
-        assert_eq!(response.headers()[REFERRER_POLICY], "no-referrer");
-        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
-        assert!(response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
     }
 }

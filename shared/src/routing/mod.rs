@@ -26,6 +26,7 @@ pub use self::explain::{Explained, Outcome};
 use self::guard::Guard;
 use self::key::Subject;
 pub use self::mistake::{Mistake, Severity};
+pub use self::pattern::ProjectPattern;
 use self::pattern::{Verdict, When};
 pub use self::set::{CannotSet, set};
 use self::source::Place;

@@ -5,7 +5,7 @@
 
 use super::key::{Datum, Found, Key, Number, Subject};
 use super::known;
-use super::text::TextPattern;
+use super::text::{Shape, TextPattern};
 
 /// A table of keys. All must match, and of its `any` at least one.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,30 @@ pub(super) struct Pattern {
     pub(super) present: bool,
     /// `{ exists = false }`
     pub(super) absent: bool,
+}
+
+/// The pattern of a `[[stacktrace_link]]`: which projects it is for, by their slugs.
+#[derive(Debug, Clone)]
+pub struct ProjectPattern(Pattern);
+
+impl ProjectPattern {
+    /// Of what `Compiler::pattern` has read.
+    // The file's tables are compiled elsewhere.
+    #[allow(dead_code)]
+    pub(super) fn new(pattern: Pattern) -> Self {
+        Self(pattern)
+    }
+
+    /// The one project of this slug.
+    pub fn slug(slug: &str) -> Self {
+        let matchers = vec![Matcher::Text(TextPattern::new(Shape::Whole, slug, false))];
+        Self(Pattern { matchers, ..Pattern::default() })
+    }
+
+    /// Whether it is for the project of this slug.
+    pub fn matches(&self, slug: &str) -> bool {
+        self.0.matches_text(slug)
+    }
 }
 
 /// What one value of a key is compared with.
