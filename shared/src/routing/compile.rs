@@ -6,6 +6,7 @@ mod route;
 mod syntax;
 mod templates;
 mod test;
+pub(crate) mod tracker;
 mod when;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use super::source::{Place, Source};
 use super::{Notes, Route, Routes, warnings};
 use crate::destinations::kind::{Kind, Takes};
 use crate::ids::DestinationName;
-use crate::names;
+use crate::{names, trackers};
 
 impl Routes {
     /// Reads the file. On mistakes nothing of it is taken, and all of them are told, in the order of the file; after
@@ -29,8 +30,8 @@ impl Routes {
 
     /// [`Self::compile`] for other types of destinations.
     pub(crate) fn compile_with(text: &str, kinds: &'static [&'static Kind]) -> Result<Self, Vec<Mistake>> {
-        let secret_keys =
-            kinds.iter().flat_map(|kind| kind.keys).filter(|key| key.takes == Takes::Secret).map(|key| key.name);
+        let keys = kinds.iter().flat_map(|kind| kind.keys).chain(trackers::KINDS.iter().flat_map(|kind| kind.keys));
+        let secret_keys = keys.filter(|key| key.takes == Takes::Secret).map(|key| key.name);
         let source = Source::new(text, secret_keys.collect());
         let document = Document::parse(text).map_err(|error| syntax::mistakes(text, &error, &source))?;
         let mut compiler = Compiler { source, kinds, mistakes: Vec::new(), warnings: Vec::new() };
@@ -80,7 +81,7 @@ impl<'t> Block<'t> {
 
 impl Compiler<'_> {
     fn file(&mut self, root: &dyn TableLike) -> Routes {
-        const KEYS: [&str; 3] = ["destination", "route", "test"];
+        const KEYS: [&str; 4] = ["destination", "tracker", "route", "test"];
         let mut blocks: BTreeMap<&str, Vec<Block<'_>>> = BTreeMap::new();
         for entry in entries(root) {
             match KEYS.into_iter().find(|key| *key == entry.key) {
@@ -93,12 +94,16 @@ impl Compiler<'_> {
         let mut secrets = Vec::new();
         let blocks_of = |key| blocks.get(key).map(Vec::as_slice).unwrap_or_default();
         self.names_are_unique(blocks_of("destination"), "destination");
+        self.names_are_unique(blocks_of("tracker"), "tracker");
+        self.no_tracker_is_named_as_a_destination(blocks_of("tracker"), blocks_of("destination"));
         for block in blocks_of("destination") {
             names.extend(block.get("name").and_then(|entry| entry.item.as_str()).map(str::to_owned));
             if let Some(destination) = self.destination(block, &mut secrets) {
                 destinations.insert(destination.name.clone(), destination);
             }
         }
+        let trackers = blocks_of("tracker").iter().filter_map(|block| self.tracker(block, &mut secrets));
+        let trackers = trackers.map(|tracker| (tracker.name.clone(), tracker)).collect();
         self.names_are_unique(blocks_of("route"), "route");
         self.one_default(blocks_of("route"));
         let in_order: Vec<Route> = blocks_of("route").iter().filter_map(|block| self.route(block, &names)).collect();
@@ -109,7 +114,7 @@ impl Compiler<'_> {
         warnings.append(&mut self.warnings);
         warnings.sort_by_key(|warning| (warning.line, warning.column));
         let kinds = self.kind_places(blocks_of("destination"));
-        Routes::new(destinations, in_order, Notes { secrets, kinds, tests, warnings })
+        Routes::new(destinations, trackers, Vec::new(), in_order, Notes { secrets, kinds, tests, warnings })
     }
 
     fn blocks<'t>(&mut self, entry: &Entry<'t>) -> Vec<Block<'t>> {
@@ -142,6 +147,18 @@ impl Compiler<'_> {
             } else {
                 first.insert(name, mistake.line);
             }
+        }
+    }
+
+    /// Both are asked for by name, and a person who reads one must know which is meant.
+    fn no_tracker_is_named_as_a_destination(&mut self, trackers: &[Block<'_>], destinations: &[Block<'_>]) {
+        for entry in trackers.iter().filter_map(|block| block.get("name")) {
+            let Some(name) = entry.item.as_str() else { continue };
+            let names = destinations.iter().filter_map(|block| block.get("name"));
+            let Some(other) = names.into_iter().find(|other| other.item.as_str() == Some(name)) else { continue };
+            let line = self.source.line(other.value_at());
+            let help = format!("the destination is in line {line}; names are unique over both");
+            self.mistake_with_help(entry.value_at(), format!("the tracker `{name}` is named as a destination"), help);
         }
     }
 

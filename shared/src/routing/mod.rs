@@ -187,11 +187,17 @@ struct SecretUse {
 }
 
 impl Routes {
-    fn new(destinations: BTreeMap<DestinationName, Destination>, in_order: Vec<Route>, notes: Notes) -> Self {
+    fn new(
+        destinations: BTreeMap<DestinationName, Destination>,
+        trackers: BTreeMap<DestinationName, Tracker>,
+        stacktrace_links: Vec<StacktraceLink>,
+        in_order: Vec<Route>,
+        notes: Notes,
+    ) -> Self {
         let place = |name: &DestinationName| destinations.keys().position(|own| own == name).unwrap_or_default();
         let places = in_order.iter().map(|route| route.to.iter().map(place).collect()).collect();
         let guards = in_order.iter().map(Guard::of).collect();
-        Self { destinations, in_order, places, guards, notes, trackers: BTreeMap::new(), stacktrace_links: Vec::new() }
+        Self { destinations, trackers, stacktrace_links, in_order, places, guards, notes }
     }
 
     pub fn tracker(&self, name: &DestinationName) -> Option<&Tracker> {
@@ -227,7 +233,7 @@ impl Routes {
         &self.notes.tests
     }
 
-    /// Names of the secrets that the destinations need.
+    /// Names of the secrets that the destinations and trackers need.
     pub fn secret_names(&self) -> BTreeSet<String> {
         self.notes.secrets.iter().map(|secret| secret.name.clone()).collect()
     }

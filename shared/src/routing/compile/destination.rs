@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use toml_edit::Item;
 
-use super::super::source::Place;
 use super::super::{Destination, SecretUse, Value};
 use super::{Block, Compiler, Entry, entries, type_name};
 use crate::destinations::kind::{Key, Kind, Takes};
+use crate::ids::DestinationName;
 use crate::names;
 
 /// What every destination takes, besides the keys of its type.
@@ -28,15 +28,7 @@ const COMMON: [&str; 11] = [
 
 impl Compiler<'_> {
     pub(super) fn destination(&mut self, block: &Block<'_>, secrets: &mut Vec<SecretUse>) -> Option<Destination> {
-        let name = match block.get("name") {
-            None => {
-                self.mistake_with_help(block.at.clone(), "a destination has no `name`", "routes name it in `to`");
-                None
-            }
-            Some(entry) => self.text(entry).and_then(|text| {
-                text.parse().map_err(|error| self.mistake(entry.value_at(), format!("`{text}` is {error}"))).ok()
-            }),
-        };
+        let name = self.name(block, "destination", "routes name it in `to`");
         let base_url = block.get("base_url").and_then(|entry| self.base_url(entry));
         let kind = self.kind(block);
         // A list is what every destination takes; a kind may have a number of its own by that name.
@@ -57,14 +49,11 @@ impl Compiler<'_> {
                 self.unknown_key(entry, &format!("`{}`", kind.name), keys);
                 continue;
             };
-            if let Some(value) = self.value(entry, key) {
-                if let Value::Secret(name) = &value {
-                    secrets.push(SecretUse { name: name.clone(), place: self.place(entry) });
-                }
+            if let Some(value) = self.value_noting_secrets(entry, key, secrets) {
                 values.insert(entry.key.clone(), value);
             }
         }
-        self.has_what_it_needs(block, kind);
+        self.has_what_it_needs(block, "destination", kind.name, kind.keys, kind.needs);
         Some(Destination {
             name: name?,
             kind: kind.name.to_owned(),
@@ -78,25 +67,41 @@ impl Compiler<'_> {
         })
     }
 
+    pub(super) fn name(&mut self, block: &Block<'_>, what: &str, help: &str) -> Option<DestinationName> {
+        let Some(entry) = block.get("name") else {
+            self.mistake_with_help(block.at.clone(), format!("a {what} has no `name`"), help);
+            return None;
+        };
+        let text = self.text(entry)?;
+        text.parse().map_err(|error| self.mistake(entry.value_at(), format!("`{text}` is {error}"))).ok()
+    }
+
     /// Of several sets of keys, the one is asked for of which something is there already.
-    fn has_what_it_needs(&mut self, block: &Block<'_>, kind: &Kind) {
+    pub(super) fn has_what_it_needs(
+        &mut self,
+        block: &Block<'_>,
+        what: &str,
+        kind: &str,
+        keys: &[Key],
+        needs: &[&'static [&'static str]],
+    ) {
         let missing = |set: &&[&'static str]| -> Vec<&'static str> {
             set.iter().copied().filter(|key| block.get(key).is_none()).collect()
         };
-        if kind.needs.is_empty() || kind.needs.iter().any(|set| missing(set).is_empty()) {
+        if needs.is_empty() || needs.iter().any(|set| missing(set).is_empty()) {
             return;
         }
-        let begun = kind.needs.iter().find(|set| missing(set).len() < set.len());
-        let (needed, example) = if let Some(set) = begun.or(if let [only] = kind.needs { Some(only) } else { None }) {
+        let begun = needs.iter().find(|set| missing(set).len() < set.len());
+        let (needed, example) = if let Some(set) = begun.or(if let [only] = needs { Some(only) } else { None }) {
             let missing = missing(set);
             (names::listed(missing.clone()), missing)
         } else {
-            let sets: Vec<String> = kind.needs.iter().map(|set| names::listed(set.iter().copied())).collect();
-            (sets.join(", or "), kind.needs[0].to_vec())
+            let sets: Vec<String> = needs.iter().map(|set| names::listed(set.iter().copied())).collect();
+            (sets.join(", or "), needs[0].to_vec())
         };
-        let message = format!("a destination of type `{}` needs {needed}", kind.name);
+        let message = format!("a {what} of type `{kind}` needs {needed}");
         let lines = example.into_iter().map(|name| {
-            let is_secret = kind.keys.iter().any(|key| key.name == name && key.takes == Takes::Secret);
+            let is_secret = keys.iter().any(|key| key.name == name && key.takes == Takes::Secret);
             format!("`{name} = \"{}\"`", if is_secret { "secret:NAME" } else { "…" })
         });
         self.mistake_with_help(block.at.clone(), message, format!("add {}", lines.collect::<Vec<_>>().join(" and ")));
@@ -104,22 +109,45 @@ impl Compiler<'_> {
 
     fn kind(&mut self, block: &Block<'_>) -> Option<&'static Kind> {
         let kinds = self.kinds;
-        let names = || kinds.iter().map(|kind| kind.name);
+        let name = self.known_type(block, "destination", &kinds.iter().map(|kind| kind.name))?;
+        kinds.iter().copied().find(|kind| kind.name == name)
+    }
+
+    /// The `type` of a block, if it is one of `names`.
+    pub(super) fn known_type<'t>(
+        &mut self,
+        block: &Block<'t>,
+        what: &str,
+        names: &(impl Iterator<Item = &'static str> + Clone),
+    ) -> Option<&'t str> {
+        let types = || format!("the types are {}", names::listed(names.clone()));
         let Some(entry) = block.get("type") else {
-            let help = format!("the types are {}", names::listed(names()));
-            self.mistake_with_help(block.at.clone(), "a destination has no `type`", help);
+            self.mistake_with_help(block.at.clone(), format!("a {what} has no `type`"), types());
             return None;
         };
         let text = self.text(entry)?;
-        let kind = kinds.iter().copied().find(|kind| kind.name == text);
-        if kind.is_none() {
-            let help = match names::likely(text, names()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => format!("the types are {}", names::listed(names())),
-            };
-            self.mistake_with_help(entry.value_at(), format!("unknown type `{text}`"), help);
+        if names.clone().any(|name| name == text) {
+            return Some(text);
         }
-        kind
+        let help = match names::likely(text, names.clone()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => types(),
+        };
+        self.mistake_with_help(entry.value_at(), format!("unknown type `{text}`"), help);
+        None
+    }
+
+    pub(super) fn value_noting_secrets(
+        &mut self,
+        entry: &Entry<'_>,
+        key: &Key,
+        secrets: &mut Vec<SecretUse>,
+    ) -> Option<Value> {
+        let value = self.value(entry, key)?;
+        if let Value::Secret(name) = &value {
+            secrets.push(SecretUse { name: name.clone(), place: self.source.place(entry.value_at()) });
+        }
+        Some(value)
     }
 
     fn value(&mut self, entry: &Entry<'_>, key: &Key) -> Option<Value> {
@@ -205,7 +233,7 @@ impl Compiler<'_> {
         waits
     }
 
-    fn list_of_texts(&mut self, entry: &Entry<'_>) -> Vec<String> {
+    pub(super) fn list_of_texts(&mut self, entry: &Entry<'_>) -> Vec<String> {
         let texts = entry.item.as_array().map(|members| members.iter().map(toml_edit::Value::as_str));
         let texts: Option<Vec<String>> = texts.and_then(|texts| texts.map(|text| Some(text?.to_owned())).collect());
         texts.unwrap_or_else(|| {
@@ -215,7 +243,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn base_url(&mut self, entry: &Entry<'_>) -> Option<String> {
+    pub(super) fn base_url(&mut self, entry: &Entry<'_>) -> Option<String> {
         let text = self.text(entry)?;
         let origin = text.parse::<http::Uri>().ok().and_then(|uri| {
             let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
@@ -228,10 +256,6 @@ impl Compiler<'_> {
             self.mistake_with_help(entry.value_at(), message, "for example `http://127.0.0.1:9000`");
         }
         origin
-    }
-
-    fn place(&self, entry: &Entry<'_>) -> Place {
-        self.source.place(entry.value_at())
     }
 }
 
