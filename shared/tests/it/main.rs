@@ -16,5 +16,6 @@ mod recipes;
 mod site;
 mod templates;
 mod threads;
+mod tickets;
 mod webhook;
 mod world;

@@ -1,0 +1,252 @@
+//! One ticket an issue: against a tracker that a test scripts.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use shared::destinations::settings::Settings;
+use shared::ids::{DestinationName, InstallationId};
+use shared::ports::{Clock as _, Deliveries as _, Platform as _};
+use shared::routing;
+use shared::secrets::DestinationSecrets;
+use shared::tickets::{self, NotOpened};
+use shared::trackers::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
+
+use crate::ports::Ports;
+use crate::world::World;
+
+const INSTALLATION: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How the tracker takes the next order to open a ticket.
+#[derive(Clone, Copy)]
+enum Opening {
+    After(Duration),
+    /// It is opened, and the answer never comes.
+    AnswerLost,
+    Refused,
+}
+
+/// Opens at once where nothing else is said.
+#[derive(Default)]
+struct Scripted {
+    openings: Mutex<VecDeque<Opening>>,
+    opened: Mutex<Vec<NewTicket>>,
+}
+
+impl Scripted {
+    fn kind(openings: impl IntoIterator<Item = Opening>) -> (&'static TrackerKind, &'static Self) {
+        let tracker: &'static Self = Box::leak(Box::default());
+        tracker.openings.lock().unwrap().extend(openings);
+        let kind = TrackerKind {
+            name: "scripted",
+            keys: &[],
+            needs: &[],
+            projects_key: "projects",
+            max_title: 20,
+            max_text: 1000,
+            tracker,
+        };
+        (Box::leak(Box::new(kind)), tracker)
+    }
+
+    fn opened(&self) -> Vec<NewTicket> {
+        self.opened.lock().unwrap().clone()
+    }
+}
+
+fn ticket(number: usize) -> Ticket {
+    Ticket {
+        project: "acme/backend".into(),
+        identifier: number.to_string(),
+        id: format!("id-{number}"),
+        url: format!("https://tickets.example/{number}"),
+    }
+}
+
+#[async_trait]
+impl Tracker for Scripted {
+    async fn projects(&self, _: &Api<'_>, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        unreachable!()
+    }
+    async fn labels(&self, _: &Api<'_>, _: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        unreachable!()
+    }
+    async fn assignees(&self, _: &Api<'_>, _: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        unreachable!()
+    }
+    async fn tickets(&self, _: &Api<'_>, _: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        unreachable!()
+    }
+    async fn read(&self, _: &Api<'_>, _: &str, _: &str) -> Result<Ticket, TrackerError> {
+        unreachable!()
+    }
+
+    async fn find(&self, _: &Api<'_>, _: &str, marker: &str) -> Result<Option<Ticket>, TrackerError> {
+        let found = self.opened().iter().position(|new| new.marker == marker);
+        Ok(found.map(|at| ticket(at + 1)))
+    }
+
+    async fn open(&self, _: &Api<'_>, new: &NewTicket) -> Result<Ticket, TrackerError> {
+        let opening = self.openings.lock().unwrap().pop_front().unwrap_or(Opening::After(Duration::ZERO));
+        match opening {
+            Opening::Refused => return Err(TrackerError::Refused { status: 422, reason: "no such label".into() }),
+            Opening::After(wait) => tokio::time::sleep(wait).await,
+            Opening::AnswerLost => {}
+        }
+        let number = {
+            let mut opened = self.opened.lock().unwrap();
+            opened.push(new.clone());
+            opened.len()
+        };
+        if matches!(opening, Opening::AnswerLost) {
+            std::future::pending::<()>().await;
+        }
+        Ok(ticket(number))
+    }
+
+    async fn comment(&self, _: &Api<'_>, _: &Ticket, _: &str) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+    async fn close(&self, _: &Api<'_>, _: &Ticket) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+    async fn reopen(&self, _: &Api<'_>, _: &Ticket) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+}
+
+fn tracker() -> routing::Tracker {
+    routing::Tracker {
+        name: "backend-tickets".parse().unwrap(),
+        kind: "scripted".into(),
+        values: [].into(),
+        base_url: None,
+        projects: vec!["acme/backend".into()],
+        labels: vec!["sentry".into(), "bug".into()],
+        organizations: None,
+    }
+}
+
+fn installation() -> InstallationId {
+    INSTALLATION.parse().unwrap()
+}
+
+fn name() -> DestinationName {
+    tracker().name
+}
+
+/// Somebody presses the button for the issue, with 10 s to do it in.
+async fn press(ports: &Ports, kind: &TrackerKind, issue: &str) -> Result<Ticket, NotOpened> {
+    let tracker = tracker();
+    let settings = Settings::resolve_tracker(&tracker, &DestinationSecrets::default()).unwrap();
+    let new = NewTicket {
+        project: "acme/backend".into(),
+        title: "Value\u{202e}Error:\ndivision by zero".into(),
+        text: "text".into(),
+        link: None,
+        labels: vec!["bug".into(), "urgent".into()],
+        assignee: None,
+        marker: String::new(),
+    };
+    let deadline = ports.clock.now() + 10 * SECOND;
+    tickets::open_once_with(ports, kind, &tracker, &settings, installation(), issue, new, deadline).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_gets_one_ticket_however_often_it_is_asked_for_and_another_issue_another() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([]);
+    for issue in ["7", "7", "8", "7"] {
+        let number = if issue == "7" { 1 } else { 2 };
+        assert_eq!(press(&world.ports, kind, issue).await.unwrap(), ticket(number));
+    }
+    let opened = scripted.opened();
+    assert_eq!(opened.len(), 2);
+    assert_eq!(opened[0].title, "ValueError: divisio…");
+    assert_eq!(opened[0].labels, ["bug", "urgent", "sentry"]);
+    assert_ne!(opened[0].marker, opened[1].marker);
+    let known = tickets::known(&*world.ports, &name(), installation(), "7").await.unwrap();
+    assert_eq!(known, Some(ticket(1)));
+    assert_eq!(tickets::known(&*world.ports, &name(), installation(), "9").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_was_linked_by_hand_is_the_issues_own_for_half_a_year() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([]);
+    tickets::remember(&*world.ports, &name(), installation(), "7", &ticket(42)).await.unwrap();
+    tokio::time::sleep(Duration::from_hours(179 * 24)).await;
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(42));
+    assert_eq!(scripted.opened().len(), 0);
+    tokio::time::sleep(Duration::from_hours(2 * 24)).await;
+    assert_eq!(tickets::known(&*world.ports, &name(), installation(), "7").await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_double_click_one_opens_and_the_other_waits_for_its_ticket() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([Opening::After(3 * SECOND)]);
+    let (one, other) = tokio::join!(press(&world.ports, kind, "7"), press(&world.ports, kind, "7"));
+    assert_eq!((one.unwrap(), other.unwrap()), (ticket(1), ticket(1)));
+    assert_eq!(scripted.opened().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_wait_any_longer_is_told_that_it_is_being_opened() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([Opening::After(20 * SECOND)]);
+    let begun = world.now();
+    let (one, other) = tokio::join!(press(&world.ports, kind, "7"), async {
+        tokio::time::sleep(SECOND).await;
+        let other = press(&world.ports, kind, "7").await;
+        (other, world.now())
+    });
+    assert_eq!(one.unwrap(), ticket(1));
+    let (refused, at): (_, Timestamp) = other;
+    assert!(matches!(refused, Err(NotOpened::BeingOpened)), "{refused:?}");
+    assert!(at <= begun + 11 * SECOND, "within its time");
+    assert_eq!(scripted.opened().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_opened_and_not_remembered_is_found_once_the_lease_is_over() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([Opening::AnswerLost]);
+    // It crashes while it waits for the answer.
+    let crashed = tokio::time::timeout(SECOND, press(&world.ports, kind, "7")).await;
+    assert!(crashed.is_err());
+    assert_eq!(scripted.opened().len(), 1);
+    let at_once = press(&world.ports, kind, "7").await;
+    assert!(matches!(at_once, Err(NotOpened::BeingOpened)), "{at_once:?}");
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
+    assert_eq!(scripted.opened().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_it_may_be_tried_again_at_once() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([Opening::Refused]);
+    let begun = world.now();
+    let refused = press(&world.ports, kind, "7").await.unwrap_err();
+    assert_eq!(refused.to_string(), "the tracker refuses this (422): no such label");
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
+    assert_eq!(world.now(), begun, "nobody waited");
+    assert_eq!(scripted.opened().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_ticket_in_the_store_is_looked_up_by_its_marker() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([]);
+    press(&world.ports, kind, "7").await.unwrap();
+    let key = tickets::key(&name(), installation(), "7");
+    let half = [("project", "acme/backend")].into();
+    world.ports.deliveries().put_thread(&key, Some(&half), world.now() + SECOND).await.unwrap();
+    tokio::time::sleep(SECOND / 2).await;
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
+    assert_eq!(scripted.opened().len(), 1);
+}
