@@ -21,7 +21,8 @@ pub(crate) struct Check {
     /// A flat TOML table of what the routes call secret:NAME; a name that is not in it is a mistake
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
-    /// For a public app, which strangers install: a route that names no organization is a mistake
+    /// For a public app, which strangers install: a route that names no organization is a mistake, and a destination
+    /// or tracker that names none a warning: in Sentry nobody is offered it
     #[arg(long)]
     public: bool,
     /// Warnings are mistakes too
@@ -44,11 +45,16 @@ impl Check {
             return Err(Broken::new(&self.file, &mistakes).into());
         }
         let file = self.file.display().to_string();
-        for warning in routes.warnings() {
+        let mut warnings: Vec<&Mistake> = routes.warnings().iter().collect();
+        if self.public {
+            warnings.extend(routes.offered_to_nobody());
+            warnings.sort_by_key(|warning| (warning.line, warning.column));
+        }
+        for warning in &warnings {
             eprintln!("{}", warning.in_file(&file));
         }
-        if self.strict && !routes.warnings().is_empty() {
-            anyhow::bail!("{} warnings, and --strict makes them mistakes", routes.warnings().len());
+        if self.strict && !warnings.is_empty() {
+            anyhow::bail!("{} warnings, and --strict makes them mistakes", warnings.len());
         }
         println!("{file}: {} routes to {} destinations", routes.routes().len(), routes.destinations().count());
         if secrets.is_none() && !routes.secret_names().is_empty() {

@@ -154,7 +154,13 @@ fn a_public_app_names_the_organization_in_each_route() {
         [[route]]\nname = \"b\"\nwhen = { any = [{ organization = \"acme\" }, { organization = \"b\", level = \"fatal\" }] }\nto = [\"log\"]\n\
         [[route]]\nname = \"own\"\nwhen = { event = \"switchboard.*\" }\nto = [\"log\"]\n";
     write(folder.path(), "named.toml", named);
-    assert!(said(folder.path(), "check named.toml --public").ends_with("--- exit 0"));
+    let warned = said(folder.path(), "check named.toml --public");
+    assert!(warned.ends_with("--- exit 0"), "{warned}");
+    assert!(warned.contains("named.toml:2:8: warning: the destination `log` names no `organizations`"), "{warned}");
+    assert!(said(folder.path(), "check named.toml --public --strict").ends_with("--- exit 1"));
+    assert!(!said(folder.path(), "check named.toml").contains("organizations"));
+    write(folder.path(), "offered.toml", &named.replace("\"console\"\n", "\"console\"\norganizations = [\"acme\"]\n"));
+    assert!(said(folder.path(), "check offered.toml --public --strict").ends_with("--- exit 0"));
     let not = "{ organization = { not = \"acme\" } }";
     write(folder.path(), "not.toml", &named.replace("{ organization = [\"acme\", \"acme-eu\"] }", not));
     assert!(said(folder.path(), "check not.toml --public").ends_with("--- exit 1"));

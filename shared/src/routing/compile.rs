@@ -3,6 +3,7 @@
 mod destination;
 mod pattern;
 mod route;
+mod stacktrace_link;
 mod syntax;
 mod templates;
 mod test;
@@ -81,7 +82,7 @@ impl<'t> Block<'t> {
 
 impl Compiler<'_> {
     fn file(&mut self, root: &dyn TableLike) -> Routes {
-        const KEYS: [&str; 4] = ["destination", "tracker", "route", "test"];
+        const KEYS: [&str; 5] = ["destination", "tracker", "route", "stacktrace_link", "test"];
         let mut blocks: BTreeMap<&str, Vec<Block<'_>>> = BTreeMap::new();
         for entry in entries(root) {
             match KEYS.into_iter().find(|key| *key == entry.key) {
@@ -110,11 +111,15 @@ impl Compiler<'_> {
         self.mentions_are_allowed(blocks_of("destination"), blocks_of("route"), &destinations);
         self.names_are_unique(blocks_of("test"), "test");
         let tests = blocks_of("test").iter().filter_map(|block| self.test(block, &names)).collect();
+        let links = blocks_of("stacktrace_link").iter().filter_map(|block| self.stacktrace_link(block)).collect();
         let mut warnings = warnings::never_reached(&in_order);
         warnings.append(&mut self.warnings);
         warnings.sort_by_key(|warning| (warning.line, warning.column));
         let kinds = self.kind_places(blocks_of("destination"));
-        Routes::new(destinations, trackers, Vec::new(), in_order, Notes { secrets, kinds, tests, warnings })
+        let offers = [("destination", "picked in an alert rule"), ("tracker", "used for a ticket")];
+        let unoffered = offers.into_iter().flat_map(|(what, done)| self.unoffered(blocks_of(what), what, done));
+        let unoffered = unoffered.collect();
+        Routes::new(destinations, trackers, links, in_order, Notes { secrets, kinds, unoffered, tests, warnings })
     }
 
     fn blocks<'t>(&mut self, entry: &Entry<'t>) -> Vec<Block<'t>> {
@@ -135,6 +140,18 @@ impl Compiler<'_> {
     fn kind_places(&self, blocks: &[Block<'_>]) -> Vec<(String, Place)> {
         let kinds = blocks.iter().filter_map(|block| block.get("type"));
         kinds.filter_map(|entry| Some((entry.item.as_str()?.to_owned(), self.source.place(entry.value_at())))).collect()
+    }
+
+    /// For those that do not say whose people may use them.
+    fn unoffered(&self, blocks: &[Block<'_>], what: &str, done: &str) -> Vec<Mistake> {
+        let unoffered = blocks.iter().filter(|block| block.get("organizations").is_none());
+        let warning = |entry: &Entry<'_>| {
+            let name = entry.item.as_str()?;
+            let message = format!("the {what} `{name}` names no `organizations`: in Sentry nobody is offered it");
+            let help = format!("the app is public: `organizations = [\"SLUG\"]` says by whose people it can be {done}");
+            Some(self.source.mistake(entry.value_at(), message).help(help).warning())
+        };
+        unoffered.filter_map(|block| block.get("name").and_then(warning)).collect()
     }
 
     fn names_are_unique(&mut self, blocks: &[Block<'_>], what: &str) {

@@ -56,6 +56,8 @@ struct Notes {
     secrets: Vec<SecretUse>,
     /// The `type` of each destination.
     kinds: Vec<(String, Place)>,
+    /// A warning at each destination and tracker without `organizations`.
+    unoffered: Vec<Mistake>,
     tests: Vec<Test>,
     warnings: Vec<Mistake>,
 }
@@ -271,6 +273,12 @@ impl Routes {
             route.place.mistake(message).help(help)
         })
         .collect()
+    }
+
+    /// A warning for each destination and tracker that a public app offers to nobody in Sentry. Routes go there all
+    /// the same.
+    pub fn offered_to_nobody(&self) -> &[Mistake] {
+        &self.notes.unoffered
     }
 
     /// What is no mistake, but hardly meant: a key that the route's events never have, a route that is never reached.

@@ -42,8 +42,6 @@ pub struct ProjectPattern(Pattern);
 
 impl ProjectPattern {
     /// Of what `Compiler::pattern` has read.
-    // The file's tables are compiled elsewhere.
-    #[allow(dead_code)]
     pub(super) fn new(pattern: Pattern) -> Self {
         Self(pattern)
     }

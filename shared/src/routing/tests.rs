@@ -12,6 +12,7 @@ mod destinations;
 mod explaining;
 mod look_ups;
 mod patterns;
+mod stacktrace_links;
 mod trackers;
 
 const DESTINATIONS: &str = r#"

@@ -111,3 +111,19 @@ fn secrets_of_trackers_are_looked_for_as_those_of_destinations_and_never_shown()
         assert!(!told.contains("ghp_"), "{told}");
     }
 }
+
+#[test]
+fn what_a_public_app_offers_to_nobody_is_told_where_it_is_named() {
+    let routes = Routes::compile(
+        "[[destination]]\nname = \"log\"\ntype = \"console\"\n\
+         [[destination]]\nname = \"team\"\ntype = \"console\"\norganizations = [\"acme\"]\n\
+         [[tracker]]\nname = \"tickets\"\ntype = \"linear\"\ntoken = \"secret:t\"\n\
+         [[tracker]]\nname = \"closed\"\ntype = \"linear\"\ntoken = \"secret:t\"\norganizations = []\n",
+    )
+    .unwrap();
+    let told = routes.offered_to_nobody();
+    let places: Vec<_> = told.iter().map(|warning| (warning.line, warning.column, warning.severity)).collect();
+    assert_eq!(places, [(2, 8, Severity::Warning), (9, 8, Severity::Warning)], "{}", shown(told));
+    assert!(told[0].message.contains("the destination `log`") && told[1].message.contains("the tracker `tickets`"));
+    assert_eq!(routes.warnings(), []);
+}
