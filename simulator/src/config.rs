@@ -89,6 +89,10 @@ pub struct Config {
     pub client_secret: SecretString,
     pub app_uuid: String,
     pub app_slug: String,
+    /// What Sentry calls the app to its users.
+    pub app_name: String,
+    /// The app's UI components. Sentry saves none that [`crate::check_schema`] refuses: [`crate::Simulator::new`] panics.
+    pub schema: Option<serde_json::Value>,
     /// Slug of the organization that installs unless another is named.
     pub organization: String,
     pub projects: Vec<Project>,
@@ -122,6 +126,8 @@ impl Default for Config {
             client_secret: random_hex::<32>().into(),
             app_uuid: random_uuid(),
             app_slug: "switchboard".to_owned(),
+            app_name: "Switchboard".to_owned(),
+            schema: None,
             organization: "example-org".to_owned(),
             projects: vec![Project::new(3, "Backend"), Project::new(4, "Frontend")],
             scopes: [

@@ -166,6 +166,8 @@ pub enum Unknown {
     Project(String),
     #[error("there is no issue {0}")]
     Issue(u64),
+    #[error("no alert rule is called {0}")]
+    Rule(String),
     #[error("there is no installation {0}")]
     Installation(String),
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod components;
 mod config;
 mod deliver;
 mod discord;
@@ -22,6 +23,7 @@ mod teams;
 mod testing;
 mod webhooks;
 
+pub use components::{ExternalIssue, Field, Options, SchemaRefused, UserSees, check_schema};
 pub use config::{AppKind, Clock, Config, Project, Sleep, Version};
 pub use deliver::{Answering, Deliver, IntoRouter, OverHttp, SendFailure};
 pub use discord::{Discord, DiscordMessage};

@@ -8,6 +8,7 @@ use axum::Router;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::components::check_schema;
 use crate::config::{AppKind, Config};
 use crate::deliver::Deliver;
 use crate::faults::Faults;
@@ -71,9 +72,14 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Simulator {
-    /// A Sentry without installations; of an internal app, with its only one.
+    /// A Sentry without installations; of an internal app, with its only one. Panics where the schema of the settings is
+    /// one that Sentry refuses.
     pub fn new(config: Config) -> Self {
+        if let Some(refused) = config.schema.as_ref().and_then(|schema| check_schema(schema).err()) {
+            panic!("{refused}");
+        }
         let mut state = State::default();
+        state.schema.clone_from(&config.schema);
         let internal = (config.kind == AppKind::Internal).then(|| {
             let uuid = state.install(&config.organization, Owner::ThisApp, Status::Installed, None);
             let token = state.permanent_token(&uuid, (config.clock)());

@@ -88,6 +88,12 @@ pub(crate) struct State {
     pub(crate) installations: BTreeMap<String, Installation>,
     tokens: HashMap<u64, Token>,
     pub(crate) issues: BTreeMap<u64, Issue>,
+    /// Of the app's components, checked.
+    pub(crate) schema: Option<serde_json::Value>,
+    /// By issue: one link for each, of this app.
+    pub(crate) external_issues: BTreeMap<u64, crate::components::ExternalIssue>,
+    /// Alert rules with the app's action.
+    pub(crate) rules: crate::components::Rules,
     pub(crate) counters: Counters,
     last_token: u64,
 }
