@@ -8,6 +8,8 @@ mod github;
 mod gitlab;
 mod jira;
 mod linear;
+#[cfg(test)]
+mod testing;
 
 use async_trait::async_trait;
 

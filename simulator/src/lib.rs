@@ -6,6 +6,7 @@ mod deliver;
 mod discord;
 mod events;
 mod faults;
+mod jira;
 mod mattermost;
 mod ordered;
 mod pagerduty;
@@ -31,6 +32,7 @@ pub use events::{
     Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown,
 };
 pub use faults::{Endpoint, Fault, Faults};
+pub use jira::{Jira, JiraEdition, JiraTicket};
 pub use mattermost::{Mattermost, MattermostPost};
 pub use pagerduty::{Incident, IncidentState, PagerDuty};
 pub use pushover::PushoverMessage;

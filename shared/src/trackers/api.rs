@@ -26,10 +26,10 @@ pub struct Api<'a> {
     deadline: Timestamp,
 }
 
-type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, CallError>> + Send + 'a>>;
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, CallError>> + Send + 'a>>;
 
 /// Calls and the clock, of any platform.
-trait Wire: Send + Sync {
+pub(super) trait Wire: Send + Sync {
     fn call(&self, request: Request<Bytes>, policy: Policy) -> Answering<'_>;
     fn now(&self) -> Timestamp;
 }
@@ -95,6 +95,12 @@ impl<'a> Api<'a> {
         deadline: Timestamp,
     ) -> Self {
         Self { settings, projects, wire: platform, deadline }
+    }
+
+    /// [`Self::new`] without the rest of a platform.
+    #[cfg(test)]
+    pub(super) fn on(wire: &'a dyn Wire, settings: &'a Settings, deadline: Timestamp) -> Self {
+        Self { settings, projects: &[], wire, deadline }
     }
 
     pub fn now(&self) -> Timestamp {
