@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use self::call::Undelivered;
 use self::circuit::Sign;
 pub use self::tick::Ticked;
+use crate::alert_rule;
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
 use crate::destinations::error::Next;
@@ -31,7 +32,7 @@ use crate::ports::{
     StoreError, Written,
 };
 use crate::routes_in_force::{NoRoutes, RoutesInForce};
-use crate::routing::Value;
+use crate::routing::{Destination, Value, is_offered_to};
 use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
 use crate::telemetry::{self, Counter, chain};
@@ -270,6 +271,9 @@ impl<P: Platform> Deliver<P> {
                 NotReady::Never(format!("the routes (version {version}) have no destination `{name}` any more"))
             }
         })?;
+        if let Some(why) = not_offered(delivery, destination) {
+            return Err(NotReady::Never(why));
+        }
         let kind = destinations::kind(&destination.kind)
             .ok_or_else(|| NotReady::Never(format!("nobody knows the type `{}`", destination.kind)))?;
         let names: Vec<&str> = destination.values.values().filter_map(Value::secret_name).collect();
@@ -320,6 +324,23 @@ impl<P: Platform> Deliver<P> {
             }
         }))
     }
+}
+
+/// Whether a rule alone sends it to a destination that the routes do not offer to the rule's organization: looked at
+/// again here, since routes change and an operator sends again many at once.
+fn not_offered(delivery: &Delivery, destination: &Destination) -> Option<String> {
+    let is_public = match delivery.route.as_str() {
+        alert_rule::ROUTE => false,
+        alert_rule::ROUTE_OF_PUBLIC => true,
+        _ => return None,
+    };
+    let organization = delivery.normalized.organization.as_deref();
+    let is_offered = is_offered_to(destination.organizations.as_deref(), organization, is_public);
+    let rule = delivery.rule.as_ref().and_then(|settings| settings.rule.as_deref()).unwrap_or("?");
+    let name = &delivery.destination;
+    (!is_offered).then(|| {
+        format!("the alert rule `{rule}` picks the destination `{name}`, which the routes do not offer to its organization (any more): name that in the destination's `organizations` and send this again")
+    })
 }
 
 fn dead_letter(why: String, delivery: &Delivery) -> Outcome {

@@ -1,12 +1,16 @@
 //! `dispatch`: what an accepted event means. The installation's life is handled here; the rest is matched against the
 //! routes and fanned out, one message a delivery.
 
+mod rules;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
+use self::rules::Going;
+use crate::alert_rule::RuleSettings;
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
 use crate::destinations;
@@ -137,16 +141,23 @@ impl<P: Platform> Dispatch<P> {
             }
             (None, _) => self.in_force().await?,
         };
-        let planned = match self.decide(&in_force, &mut normalized, payload, event.accepted_at).await {
-            Ok(planned) => planned,
-            Err(wait) => return Ok(Done::Later(wait)),
+        let picked = RuleSettings::of(payload);
+        let decided = self.decide(&in_force, &mut normalized, payload, event.accepted_at).await;
+        let (planned, wait) = match decided {
+            Ok(planned) => (planned, None),
+            Err(wait) => (Vec::new(), Some(wait)),
         };
-        tracing::info!(event.id = %event.id, event.name = normalized.event, installation.id = normalized.installation, deliveries = planned.len(), "{}", normalized.headline());
-        let original = original(event, payload);
-        for planned in planned {
-            self.fan_out(event, &original, group, &in_force, planned, &normalized).await?;
+        let mut going = self.with_rules(&in_force, planned, picked, normalized.organization.as_deref()).await?;
+        if wait.is_some() {
+            // What a rule asks for hangs on no look-up. Its delivery is made again after the wait, which is harmless.
+            going.retain(|going| going.refused.is_none());
         }
-        Ok(Done::Yes)
+        tracing::info!(event.id = %event.id, event.name = normalized.event, installation.id = normalized.installation, deliveries = going.len(), "{}", normalized.headline());
+        let original = original(event, payload);
+        for going in going {
+            self.fan_out(event, &original, group, &in_force, going, &normalized).await?;
+        }
+        Ok(wait.map_or(Done::Yes, Done::Later))
     }
 
     async fn in_force(&self) -> Result<InForce, NoRoutes> {
@@ -248,14 +259,15 @@ impl<P: Platform> Dispatch<P> {
         original: &Bytes,
         group: &str,
         in_force: &InForce,
-        planned: Planned,
+        Going { planned, rule, refused }: Going,
         normalized: &Normalized,
     ) -> Result<(), Undone> {
         let id = DeliveryId::of(&event.id, event.accepted_at, &planned.destination);
         let installation: Option<InstallationId> = normalized.installation.parse().ok();
         let destination = in_force.routes.destination(&planned.destination);
         let kind = destination.and_then(|destination| destinations::kind(&destination.kind));
-        let forwards = destination.zip(kind).is_some_and(|(destination, kind)| (kind.forwards)(destination));
+        // What is put back under the name of one that is gone may forward them.
+        let forwards = destination.zip(kind).map_or(refused.is_some(), |(own, kind)| (kind.forwards)(own));
         // One conversation an issue: then also what is no event of the issue itself keeps its order.
         let issue_group = match (kind, installation, &normalized.issue) {
             (Some(kind), Some(installation), Some(issue)) if kind.threads => {
@@ -272,27 +284,34 @@ impl<P: Platform> Dispatch<P> {
             routes: in_force.version,
             accepted_at: event.accepted_at,
             normalized: normalized.clone(),
-            rule: None,
+            rule,
             original: forwards.then(|| original.clone()),
             resend: None,
         };
         // A conflict is this very event once more: its message may not have been sent, and a repeat is harmless.
         let (Written::Done | Written::Conflict) =
             self.platform.deliveries().create(&delivery.queued(group.clone())).await?;
+        if let Some(why) = refused {
+            let kept = delivery.to_json();
+            return self.bury(&id, why, Some(kept)).await;
+        }
         let message = delivery.to_message(group);
         match message.check(self.platform.outbox().max_bytes()) {
             Ok(()) => Ok(self.platform.outbox().send(&message).await?),
-            Err(error) => {
-                let now = self.now();
-                telemetry::count(Counter::DeliveriesFailed, now);
-                tracing::error!(delivery.id = %id, "dead letter: {error}");
-                let failure = Failure { error: error.to_string(), ..Failure::default() };
-                let outcome = Outcome::Failed { failure, message: None };
-                let (Written::Done | Written::Conflict) =
-                    self.platform.deliveries().settle(&id, 0, outcome, now).await?;
-                Ok(())
-            }
+            Err(error) => self.bury(&id, error.to_string(), None).await,
         }
+    }
+
+    /// Makes a dead letter of what was never sent; `message` is for sending it again.
+    async fn bury(&self, id: &DeliveryId, error: String, message: Option<String>) -> Result<(), Undone> {
+        let now = self.now();
+        let outcome = Outcome::Failed { failure: Failure { error: error.clone(), ..Failure::default() }, message };
+        // A conflict: it was buried before, and may be on its way again.
+        if self.platform.deliveries().settle(id, 0, outcome, now).await? == Written::Done {
+            telemetry::count(Counter::DeliveriesFailed, now);
+            tracing::error!(delivery.id = %id, "dead letter: {error}");
+        }
+        Ok(())
     }
 
     fn now(&self) -> Timestamp {

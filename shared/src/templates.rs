@@ -13,6 +13,7 @@ mod language;
 use std::sync::Arc;
 
 pub use self::check::Flaw;
+use crate::alert_rule::RuleSettings;
 use crate::destinations::{is_blank, one_line, visible};
 use crate::message::{Field, Message};
 use crate::normalized::Normalized;
@@ -80,7 +81,15 @@ impl Form {
     ///
     /// The text in the answer, for the delivery's record, says what went wrong: which part is the default's because its
     /// template failed, which mention is not allowed.
-    pub fn message(&self, event: &Normalized, default: Message) -> (Message, Option<String>) {
+    ///
+    /// What the alert rule says that asked for it wins: its note stands above the text, its mention in the place of the
+    /// template's, and its priority is the first field.
+    pub fn message(
+        &self,
+        event: &Normalized,
+        default: Message,
+        rule: Option<&RuleSettings>,
+    ) -> (Message, Option<String>) {
         let part = |of: fn(&Templates) -> Option<&Template>| {
             self.route.as_ref().and_then(of).or_else(|| of(&self.destination))
         };
@@ -89,11 +98,13 @@ impl Form {
         let mention = part(|templates| templates.mention.as_ref());
         let fields = self.route.as_ref().and_then(|route| route.fields.as_deref());
         let fields = fields.or(self.destination.fields.as_deref());
+        let mut warnings: Vec<String> = Vec::new();
         if title.is_none() && message.is_none() && mention.is_none() && fields.is_none() {
-            return (default, None);
+            let mut formed = default;
+            self.apply_rule(rule, &mut formed, &mut warnings);
+            return (formed, told(&warnings));
         }
         let context = context::of(event, &default);
-        let mut warnings: Vec<String> = Vec::new();
         let mut render = |part: &str, template: &Template| {
             let rendered = language::render(&template.0, &context);
             rendered.map_err(|why| warnings.push(format!("the template of `{part}` failed: {why}"))).ok()
@@ -118,15 +129,41 @@ impl Form {
             formed.fields = fields.iter().filter_map(&mut field).collect();
         }
         if let Some(mention) = mention.and_then(|mention| render("mention", mention)) {
-            let mention = mention.trim();
-            formed.mention = self.mentions.iter().find(|allowed| *allowed == mention).cloned();
-            if formed.mention.is_none() && !mention.is_empty() {
-                let shown = one_line(mention, 80);
-                warnings.push(format!("`{shown}` is not among the destination's `mentions`: nobody is mentioned"));
-            }
+            formed.mention = self.allowed(mention.trim(), &mut warnings);
         }
-        (formed, (!warnings.is_empty()).then(|| one_line(&warnings.join("; "), MAX_WARNING_UTF16)))
+        self.apply_rule(rule, &mut formed, &mut warnings);
+        (formed, told(&warnings))
     }
+
+    fn apply_rule(&self, rule: Option<&RuleSettings>, formed: &mut Message, warnings: &mut Vec<String>) {
+        let Some(rule) = rule else { return };
+        if let Some(note) = rule.note.as_deref().map(visible).filter(|note| !is_blank(note)) {
+            formed.text = format!("{}\n\n{}", note.trim(), formed.text);
+        }
+        if let Some(mention) = &rule.mention {
+            formed.mention = self.allowed(mention.trim(), warnings);
+        }
+        if let Some(priority) = rule.priority {
+            formed.priority = Some(priority);
+            formed.fields.insert(0, Field { name: "Priority".to_owned(), value: priority.as_str().to_owned() });
+            formed.fields.truncate(MAX_FIELDS);
+        }
+    }
+
+    /// The mention, if the destination allows it.
+    fn allowed(&self, mention: &str, warnings: &mut Vec<String>) -> Option<String> {
+        let allowed = self.mentions.iter().find(|allowed| *allowed == mention).cloned();
+        if allowed.is_none() && !mention.is_empty() {
+            let shown = one_line(mention, 80);
+            warnings.push(format!("`{shown}` is not among the destination's `mentions`: nobody is mentioned"));
+        }
+        allowed
+    }
+}
+
+/// Of all warnings, the record's.
+fn told(warnings: &[String]) -> Option<String> {
+    (!warnings.is_empty()).then(|| one_line(&warnings.join("; "), MAX_WARNING_UTF16))
 }
 
 /// Of a record that is read in a line of a table.

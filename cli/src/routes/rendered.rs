@@ -29,7 +29,7 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
     let now = Timestamp::now();
     let Ok(id) = shared::ids::hash([planned.route.as_str()]).parse::<EventId>() else { bail!("no id") };
     let default = Message::of(&event.normalized, SENTRY);
-    let (message, warning) = Form::of(routes, &planned.route, destination).message(&event.normalized, default);
+    let (message, warning) = Form::of(routes, &planned.route, destination).message(&event.normalized, default, None);
     let notification = Notification {
         delivery: &DeliveryId::of(&id, now, &planned.destination),
         event: &event.normalized,

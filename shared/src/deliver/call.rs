@@ -97,7 +97,7 @@ impl<P: Platform> Deliver<P> {
         thread: Option<&Thread>,
     ) -> Result<Told, Failed> {
         let default = Message::of(&delivery.normalized, self.base_url.as_str());
-        let (message, warning) = ready.form.message(&delivery.normalized, default);
+        let (message, warning) = ready.form.message(&delivery.normalized, default, delivery.rule.as_ref());
         let notification = Notification {
             delivery: &delivery.id,
             event: &delivery.normalized,

@@ -16,6 +16,7 @@ use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::request::json;
 use super::settings::Settings;
 use super::text::{self, cut, is_blank, one_line, visible};
+use crate::alert_rule::Priority;
 use crate::message::{Message, Tone};
 use crate::normalized::Normalized;
 
@@ -139,11 +140,11 @@ fn payload<'a>(event: &Normalized, message: &'a Message, accepted_at: Timestamp)
     Payload {
         summary: if is_blank(&summary) { one_line(&event.event, SUMMARY_MAX) } else { summary },
         source: sources.next().unwrap_or_else(|| "sentry".to_owned()),
-        severity: match message.tone {
-            Tone::Fatal => "critical",
-            Tone::Error => "error",
-            Tone::Warning => "warning",
-            Tone::Info | Tone::Resolved | Tone::Muted => "info",
+        severity: match (message.priority, message.tone) {
+            (Some(Priority::Urgent), _) | (None, Tone::Fatal) => "critical",
+            (Some(Priority::High), _) | (None, Tone::Error) => "error",
+            (Some(Priority::Normal), _) | (None, Tone::Warning) => "warning",
+            (Some(Priority::Low), _) | (None, Tone::Info | Tone::Resolved | Tone::Muted) => "info",
         },
         timestamp: accepted_at.to_string(),
         component: words(&event.culprit),

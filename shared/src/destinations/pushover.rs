@@ -12,6 +12,7 @@ use super::kind::{Action, Call, Key, Kind, Learned, Notification, Takes};
 use super::request::form;
 use super::settings::Settings;
 use super::text::{cut, cut_before_link, is_blank, one_line, visible};
+use crate::alert_rule::Priority;
 use crate::message::Message;
 
 /// "title is limited to 250 characters, message to 1024 4-byte UTF-8 characters, url to 512, `url_title` to 100".
@@ -80,7 +81,8 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     let (event, message) = (notification.event, notification.message);
     let (token, user) = (settings.required("token")?.trim(), settings.required("user")?.trim());
     let is_over = Turn::of(event) == Turn::Resolve;
-    let priority = settings.number("priority", event.level.as_deref()).unwrap_or(NORMAL);
+    let by_file = settings.number("priority", event.level.as_deref()).unwrap_or(NORMAL);
+    let priority = message.priority.map_or(by_file, number);
     // Good news wakes nobody.
     let priority = if is_over { priority.min(NORMAL) } else { priority };
     let is_emergency = priority == EMERGENCY;
@@ -104,13 +106,24 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     };
     let base_url = settings.base_url("https://api.pushover.net");
     let mut calls = Vec::new();
-    if let Some(tag) = tag.as_deref().filter(|_| is_over && settings.greatest("priority") == Some(EMERGENCY)) {
+    let may_ring = settings.greatest("priority") == Some(EMERGENCY) || message.priority == Some(Priority::Urgent);
+    if let Some(tag) = tag.as_deref().filter(|_| is_over && may_ring) {
         let address = format!("{base_url}/1/receipts/cancel_by_tag/{tag}.json");
         calls.push(Call { request: form(&address, &[("token", token)])?, judge: judge_cancelled });
     }
     // Cancelling may be repeated, ringing should not: so it comes last.
     calls.push(Call { request: form(&format!("{base_url}/1/messages.json"), &form_of_message)?, judge });
     Ok(Action::Calls(calls))
+}
+
+/// What an alert rule says, in Pushover's numbers.
+fn number(priority: Priority) -> i64 {
+    match priority {
+        Priority::Low => -1,
+        Priority::Normal => NORMAL,
+        Priority::High => 1,
+        Priority::Urgent => EMERGENCY,
+    }
 }
 
 /// One name, or several with commas.

@@ -19,7 +19,7 @@ fn form(
     default: Message,
 ) -> (Message, Option<String>) {
     Form { route: route.cloned(), destination: destination.clone(), mentions: mentions.to_vec() }
-        .message(event, default)
+        .message(event, default, None)
 }
 
 fn event() -> Normalized {
@@ -337,7 +337,7 @@ fn the_documented_example_renders_as_it_reads() {
     let destination = routes.destinations().next().unwrap();
     let message = |route: &str, event: &Normalized| {
         let default = Message::of(event, "https://sentry.example");
-        Form::of(&routes, route, destination).message(event, default)
+        Form::of(&routes, route, destination).message(event, default, None)
     };
     let (formed, warning) = message("backend", &event());
     assert_eq!(formed.title, "❗ ValueError: division by zero");

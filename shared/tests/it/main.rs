@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alert_rules;
 mod chaos;
 mod circuit;
 mod deliveries;

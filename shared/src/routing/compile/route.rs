@@ -5,6 +5,7 @@ use toml_edit::Value;
 use super::super::Route;
 use super::super::pattern::When;
 use super::{Block, Compiler, DestinationNames, Entry, declared, type_name};
+use crate::alert_rule;
 use crate::ids::DestinationName;
 use crate::names;
 
@@ -55,7 +56,12 @@ impl Compiler<'_> {
             self.mistake_with_help(block.at.clone(), "a route has no `name`", "the log and the deliveries name it");
             return None;
         };
-        self.name_of_a_line(entry, "a route")
+        let name = self.name_of_a_line(entry, "a route")?;
+        if [alert_rule::ROUTE, alert_rule::ROUTE_OF_PUBLIC].contains(&name.as_str()) {
+            let help = "deliveries that an alert rule alone asks for are listed under it";
+            self.mistake_with_help(entry.value_at(), format!("no route can be called `{name}`"), help);
+        }
+        Some(name)
     }
 
     /// A name that fits into a line of a log.
