@@ -208,6 +208,10 @@ mod tests {
         let cases = [
             delivery.clone(),
             Delivery { original: Some(Bytes::from_static(b"{\"a\": 1 }")), ..delivery.clone() },
+            Delivery {
+                rule: Some(RuleSettings { note: Some("Look".into()), ..RuleSettings::default() }),
+                ..delivery.clone()
+            },
             Delivery { original: Some(Bytes::from_static(b"{\"a\":\"\xff\"}")), resend: Some(accepted_at), ..delivery },
         ];
         for delivery in cases {

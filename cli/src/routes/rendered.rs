@@ -34,6 +34,7 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
         delivery: &DeliveryId::of(&id, now, &planned.destination),
         event: &event.normalized,
         message: &message,
+        rule: None,
         thread: None,
         original: (kind.forwards)(destination).then_some(&event.body),
         accepted_at: now,

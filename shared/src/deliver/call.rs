@@ -102,6 +102,7 @@ impl<P: Platform> Deliver<P> {
             delivery: &delivery.id,
             event: &delivery.normalized,
             message: &message,
+            rule: delivery.rule.as_ref(),
             thread,
             original: delivery.original.as_deref(),
             accepted_at: delivery.accepted_at,

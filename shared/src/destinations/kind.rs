@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::error::DeliveryError;
 use super::retry;
 use super::settings::Settings;
+use crate::alert_rule::RuleSettings;
 use crate::ids::DeliveryId;
 use crate::message::Message;
 use crate::normalized::Normalized;
@@ -122,6 +123,8 @@ pub struct Notification<'a> {
     pub event: &'a Normalized,
     /// Title, text, fields and link in plain text: the default's or the templates'. Escaping is the destination's.
     pub message: &'a Message,
+    /// What the alert rule says that asked for it: its note, mention and priority are in the message already.
+    pub rule: Option<&'a RuleSettings>,
     /// What was learned from an earlier notification of the same issue, for a kind that [`Kind::threads`].
     pub thread: Option<&'a Thread>,
     /// Sentry's own bytes, for a kind that [`Kind::forwards`].

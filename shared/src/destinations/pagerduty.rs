@@ -322,6 +322,15 @@ mod tests {
             assert_eq!(body["payload"]["severity"], severity);
             assert_eq!(body["payload"]["source"], "sentry", "never empty");
         }
+        for (priority, severity) in [
+            (Priority::Low, "info"),
+            (Priority::Normal, "warning"),
+            (Priority::High, "error"),
+            (Priority::Urgent, "critical"),
+        ] {
+            let message = Message { priority: Some(priority), tone: Tone::Fatal, ..message.clone() };
+            assert_eq!(of(&Normalized::default(), &message)["payload"]["severity"], severity, "an alert rule's wins");
+        }
         let project = |slug: Option<&str>| {
             Some(Project { slug: slug.map(str::to_owned), name: Some("Back End".to_owned()), ..Project::default() })
         };

@@ -312,6 +312,28 @@ mod tests {
     }
 
     #[test]
+    fn an_alert_rules_priority_wins_over_the_files_and_its_emergency_is_cancelled() {
+        let alert = issue("event_alert.triggered", "fatal");
+        let message = Message::of(&alert, "https://sentry.example");
+        for (priority, expected) in
+            [(Priority::Low, "-1"), (Priority::Normal, "0"), (Priority::High, "1"), (Priority::Urgent, "2")]
+        {
+            for lines in ["priority = 2", "priority = { fatal = -2 }", ""] {
+                let form = sent(&pushover(lines), &alert, &Message { priority: Some(priority), ..message.clone() });
+                assert_eq!(field(&form, "priority"), Some(expected), "{lines}");
+                let rings = priority == Priority::Urgent;
+                assert_eq!(field(&form, "retry"), rings.then_some("60"));
+                assert_eq!(field(&form, "tags").is_some(), rings);
+            }
+        }
+        let over = issue("issue.resolved", "fatal");
+        let message = Message { priority: Some(Priority::Urgent), ..Message::of(&over, "https://sentry.example") };
+        let calls = calls_of(rendered(&KIND, &pushover(""), &over, &message, None).unwrap());
+        assert!(fields(&calls[0]).0.contains("/receipts/cancel_by_tag/"));
+        assert_eq!((calls.len(), field(&fields(&calls[1]).1, "priority")), (2, Some("0")));
+    }
+
+    #[test]
     fn the_end_of_an_issue_cancels_its_emergency_and_rings_at_most_normally() {
         let tag_of = |event: &Normalized| {
             let form = sent(&pushover("priority = 2"), event, &Message::of(event, "https://sentry.example"));

@@ -63,6 +63,7 @@ pub(super) fn rendered(
         delivery: &delivery,
         event,
         message,
+        rule: None,
         thread: None,
         original,
         accepted_at: accepted_at(),

@@ -16,6 +16,7 @@ use super::kind::{Action, Key, Kind, Learned, Notification, Takes};
 use super::request::with_body;
 use super::settings::Settings;
 use super::text;
+use crate::alert_rule::RuleSettings;
 use crate::normalized::Normalized;
 use crate::routing::Value;
 use crate::signature::hmac_sha256;
@@ -44,6 +45,9 @@ struct Envelope<'a> {
     kind: String,
     timestamp: String,
     data: &'a Normalized,
+    /// What an alert rule's form says: `rule` (its name), `note`, `mention` and `priority`, those that are given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert_rule: Option<&'a RuleSettings>,
 }
 
 fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action, DeliveryError> {
@@ -74,6 +78,7 @@ fn normalized(notification: &Notification<'_>) -> Vec<u8> {
         kind: notification.event.event.chars().map(word).collect(),
         timestamp: notification.accepted_at.to_string(),
         data: notification.event,
+        alert_rule: notification.rule,
     };
     serde_json::to_vec(&envelope).expect("texts and numbers have a JSON form")
 }
@@ -117,6 +122,7 @@ mod tests {
     use serde_json::Value as Json;
 
     use super::*;
+    use crate::alert_rule::Priority;
     use crate::destinations::error::Next;
     use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
     use crate::message::Message;
@@ -149,6 +155,33 @@ mod tests {
             signatures(&keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#),
             "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
         );
+    }
+
+    #[test]
+    fn what_an_alert_rule_says_stands_beside_the_event() {
+        let (event, delivery) = (Normalized::default(), "0".repeat(64).parse().unwrap());
+        let message = Message::of(&event, "https://sentry.example");
+        let (note, priority) = (Some("Look".to_owned()), Some(Priority::High));
+        let rule = RuleSettings { rule: Some("Page us".to_owned()), note, priority, ..RuleSettings::default() };
+        let at = accepted_at();
+        for (rule, expected) in [
+            (Some(&rule), serde_json::json!({"rule": "Page us", "note": "Look", "priority": "high"})),
+            (None, Json::Null),
+        ] {
+            let (event, message) = (&event, &message);
+            let notification = Notification {
+                delivery: &delivery,
+                event,
+                message,
+                rule,
+                thread: None,
+                original: None,
+                accepted_at: at,
+                now: at,
+            };
+            let body: Json = serde_json::from_slice(&normalized(&notification)).unwrap();
+            assert_eq!(body["alert_rule"], expected);
+        }
     }
 
     #[test]

@@ -252,6 +252,21 @@ fn every_mistake_is_told_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_route_cannot_have_the_name_that_stands_for_alert_rules() {
+    let file = |name: &str| {
+        format!(
+            "[[destination]]\nname = \"d\"\ntype = \"console\"\n[[route]]\nname = \"{name}\"\nwhen = {{}}\nto = [\"d\"]\n"
+        )
+    };
+    for name in [crate::alert_rule::ROUTE, crate::alert_rule::ROUTE_OF_PUBLIC] {
+        let told = Routes::compile(&file(name)).unwrap_err();
+        assert_eq!((told.len(), told[0].line), (1, 5), "{told:?}");
+        assert!(told[0].message.contains(name), "{told:?}");
+    }
+    assert!(Routes::compile(&file("alert rule")).is_ok());
+}
+
+#[test]
 fn all_mistakes_of_syntax_are_told_at_once() {
     assert_snapshot!("syntax", mistakes("a = \n[[destination]\nname = \"☃\nok = 1\nbad = tru\n\nx = [1,\n"));
     assert_snapshot!("duplicate_key", mistakes("[[route]]\nname = \"a\"\nname = \"b\"\n"));

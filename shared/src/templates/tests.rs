@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::alert_rule::Priority;
 use crate::normalized::Project;
 use crate::payload::tests::sample;
 
@@ -312,6 +313,46 @@ fn a_mention_is_one_that_the_destination_allows_or_none() {
     let (none, warning) = mention("@{{ level }}");
     assert_eq!(none, None);
     assert_eq!(warning.unwrap(), "`@error` is not among the destination's `mentions`: nobody is mentioned");
+}
+
+#[test]
+fn what_an_alert_rule_says_wins_over_the_templates() {
+    let event = event();
+    let default = Message::of(&event, "https://sentry.example");
+    let templates = Templates {
+        message: template("of the route"),
+        mention: template("@here"),
+        fields: Some((0..MAX_FIELDS).map(|n| (format!("f{n}"), Template::parse("v").unwrap())).collect()),
+        ..Templates::default()
+    };
+    let rule = RuleSettings {
+        note: Some("The runbook\nis in the wiki".to_owned()),
+        mention: Some("@backend".to_owned()),
+        priority: Some(Priority::High),
+        ..RuleSettings::default()
+    };
+    let mentions = vec!["@here".to_owned(), "@backend".to_owned()];
+    for (route, text) in [(Some(templates), "of the route"), (None, default.text.as_str())] {
+        let is_templated = route.is_some();
+        let form = Form { route, destination: Templates::default(), mentions: mentions.clone() };
+        let (message, warning) = form.message(&event, default.clone(), Some(&rule));
+        assert_eq!(message.text, format!("The runbook\nis in the wiki\n\n{text}"));
+        assert_eq!(
+            (message.mention.as_deref(), message.priority, warning),
+            (Some("@backend"), Some(Priority::High), None)
+        );
+        assert_eq!((message.fields[0].name.as_str(), message.fields[0].value.as_str()), ("Priority", "high"));
+        assert_eq!(message.fields.len(), if is_templated { MAX_FIELDS } else { default.fields.len() + 1 });
+
+        let gone = Form { mentions: vec!["@here".to_owned()], ..form.clone() };
+        let (message, warning) = gone.message(&event, default.clone(), Some(&rule));
+        assert_eq!(message.mention, None, "nor the route's: the rule asked for somebody else");
+        assert_eq!(warning.unwrap(), "`@backend` is not among the destination's `mentions`: nobody is mentioned");
+
+        let bare = RuleSettings { rule: rule.rule.clone(), ..RuleSettings::default() };
+        let said = |rule| form.message(&event, default.clone(), rule);
+        assert_eq!(said(Some(&bare)), said(None), "a rule that says nothing changes nothing");
+    }
 }
 
 #[test]

@@ -19,8 +19,16 @@ fn call_of(url: &str, event: &Normalized, message: &Message, thread: Option<&Thr
     let settings = testing::settings("discord", "url = \"secret:u\"", [("u", url)]);
     let at = testing::accepted_at();
     let delivery = DeliveryId::of(&EventId::of_signature("00"), at, &"d".parse().unwrap());
-    let notification =
-        Notification { delivery: &delivery, event, message, thread, original: None, accepted_at: at, now: at };
+    let notification = Notification {
+        delivery: &delivery,
+        event,
+        message,
+        rule: None,
+        thread,
+        original: None,
+        accepted_at: at,
+        now: at,
+    };
     Ok(testing::calls_of(render(&settings, &notification)?).remove(0))
 }
 

@@ -31,8 +31,16 @@ fn thread() -> Thread {
 fn action(settings: &Settings, event: &Normalized, message: &Message, thread: Option<&Thread>) -> Vec<Call> {
     let delivery = DeliveryId::of(&EventId::of_signature("00"), accepted_at(), &"d".parse().unwrap());
     let (original, accepted_at) = (None, accepted_at());
-    let notification =
-        Notification { delivery: &delivery, event, message, thread, original, accepted_at, now: accepted_at };
+    let notification = Notification {
+        delivery: &delivery,
+        event,
+        message,
+        rule: None,
+        thread,
+        original,
+        accepted_at,
+        now: accepted_at,
+    };
     calls_of((KIND.render)(settings, &notification).unwrap())
 }
 
