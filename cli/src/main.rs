@@ -9,6 +9,7 @@ mod redrive;
 mod routes;
 mod routes_file;
 mod samples;
+mod schema;
 mod send;
 mod serve;
 mod start;
@@ -33,6 +34,7 @@ enum Command {
     Serve(serve::Serve),
     #[command(subcommand)]
     Routes(routes::Routes),
+    Schema(schema::Schema),
     #[command(subcommand)]
     Deliveries(deliveries::Deliveries),
     Redrive(redrive::Redrive),
@@ -67,6 +69,7 @@ fn main() -> std::process::ExitCode {
             Command::Send(send) => send.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::Routes(routes) => routes.run().await,
+            Command::Schema(schema) => schema.run(),
             Command::Deliveries(deliveries) => deliveries.run().await,
             Command::Redrive(redrive) => redrive.run().await,
         }

@@ -23,6 +23,7 @@ pub mod payload;
 pub mod ports;
 pub mod refresh;
 mod repeats;
+pub mod requirements;
 pub mod resend;
 pub mod routes_in_force;
 pub mod routing;

@@ -196,7 +196,7 @@ async fn every_recipe_works_without_a_secret_and_shows_what_arrives() {
     const NEW: (&str, &str) = ("/issue", "project=Backend&level=fatal&title=%3Cscript%3EKaboom");
     const TITLE: &str = "&lt;script&gt;Kaboom";
     let press = |button| (button, "issue=1");
-    let cases: [Case<'_>; 6] = [
+    let cases: [Case<'_>; 7] = [
         ("example", &[NEW], &["<div class=card>", TITLE]),
         ("backend-to-the-phone", &[NEW, press("/resolve")], &[TITLE, "priority 2, an emergency"]),
         ("discord-per-project", &[NEW, press("/resolve")], &[TITLE, "changed once"]),
@@ -207,6 +207,7 @@ async fn every_recipe_works_without_a_secret_and_shows_what_arrives() {
             &[NEW, press("/resolve"), press("/regress"), press("/assign"), press("/archive")],
             &["<li>trigger<li>acknowledge", "severity critical", TITLE],
         ),
+        ("ui-components", &[NEW], &[TITLE]),
     ];
     for (recipe, presses, expected) in cases {
         let dev = Dev::with_recipe(recipe);

@@ -9,4 +9,5 @@ mod reload;
 mod routes;
 mod running;
 mod samples;
+mod schema;
 mod starts;

@@ -15,6 +15,7 @@ mod mistake;
 mod pattern;
 mod set;
 mod source;
+mod taken;
 mod text;
 mod warnings;
 
@@ -30,6 +31,7 @@ pub use self::pattern::ProjectPattern;
 use self::pattern::{Verdict, When};
 pub use self::set::{CannotSet, set};
 use self::source::Place;
+pub use self::taken::Taken;
 use crate::ids::DestinationName;
 use crate::names;
 use crate::stacktrace::StacktraceLink;

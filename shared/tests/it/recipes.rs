@@ -204,6 +204,13 @@ async fn a_regression_pages_and_its_end_is_told_in_one_thread() {
     assert_eq!(town.ends().await, [("accepted", 3), ("sent", 3)].into());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_recipe_of_the_components_routes_as_any_other() {
+    let town = played("ui-components").await;
+    assert_eq!(town.slack.threads("backend").len(), 1);
+    assert_eq!(town.ends().await, [("sent", 1)].into());
+}
+
 const INSTALLATION: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 
 #[test]
@@ -221,6 +228,7 @@ fn every_recipe_is_played() {
         "mattermost-instead-of-the-legacy-plugin",
         "mirror-to-eventbridge",
         "page-on-regression",
+        "ui-components",
     ];
     assert_eq!(names, expected, "a new recipe wants a test above");
 }
