@@ -59,6 +59,22 @@ fn a_frame_leads_to_its_line_by_the_first_rule_that_fits() {
 }
 
 #[test]
+fn the_documented_rules_lead_where_they_say_and_every_scheme_is_documented() {
+    let docs = include_str!("../../../docs/routes.md").split_once("## Stack-trace links").unwrap().1;
+    let file = docs.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let routes = Routes::compile(file).unwrap_or_else(|mistakes| panic!("{mistakes:#?}"));
+    for (project, filename, expected) in [
+        ("backend", "app/views.py", "https://github.com/acme/backend/blob/main/views.py#L7"),
+        ("web", "src/a.ts", "vscode://file/home/ada/web/src/a.ts:7"),
+    ] {
+        assert_eq!(location(&answer(&routes, &query(project, filename, "7"))), Some(expected));
+    }
+    for scheme in SCHEMES {
+        assert!(docs.contains(&format!("`{scheme}`")), "{scheme}");
+    }
+}
+
+#[test]
 fn as_sentry_sends_it_with_or_without_a_line() {
     let links = [link("backend", None, GITHUB)];
     let sent = "installationId=a8e5d37a-696c-4c54-adb5-b3f28d64c7de&projectSlug=backend&filename=a+b%2Fc.py";
