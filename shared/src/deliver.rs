@@ -10,6 +10,7 @@ mod announce;
 mod call;
 mod circuit;
 mod tick;
+mod ticket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +33,7 @@ use crate::ports::{
     StoreError, Written,
 };
 use crate::routes_in_force::{NoRoutes, RoutesInForce};
-use crate::routing::{Destination, Value, is_offered_to};
+use crate::routing::{self, Destination, Routes, Value, is_offered_to};
 use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
 use crate::telemetry::{self, Counter, chain};
@@ -58,7 +59,15 @@ struct Ready {
     waits: Vec<Duration>,
     form: Form,
     settings: Settings,
+    /// Of a kind that has one.
+    tracker: Option<Tracking>,
     secrets: Arc<DestinationSecrets>,
+}
+
+/// A tracker with its secrets.
+struct Tracking {
+    tracker: routing::Tracker,
+    settings: Settings,
 }
 
 /// Why no try can be made.
@@ -140,7 +149,7 @@ impl<P: Platform> Deliver<P> {
                 return self.settle(&record, dead_letter(why, delivery)).await.map(|done| done.unwrap_or(Done::Failed));
             }
         };
-        let (outcome, sign) = match self.send(&ready, delivery, known).await {
+        let (outcome, sign) = match self.send(&ready, delivery, known, record.attempts).await {
             Ok(told) => {
                 let settled = self.settle(&record, told.into()).await?;
                 if health.failures > 0 {
@@ -276,7 +285,9 @@ impl<P: Platform> Deliver<P> {
         }
         let kind = destinations::kind(&destination.kind)
             .ok_or_else(|| NotReady::Never(format!("nobody knows the type `{}`", destination.kind)))?;
-        let names: Vec<&str> = destination.values.values().filter_map(Value::secret_name).collect();
+        let tracker = tracker_of(kind, destination, &in_force.routes)?;
+        let values = destination.values.values().chain(tracker.iter().flat_map(|tracker| tracker.values.values()));
+        let names: Vec<&str> = values.filter_map(Value::secret_name).collect();
         let secrets = if names.is_empty() {
             Arc::default()
         } else {
@@ -286,11 +297,18 @@ impl<P: Platform> Deliver<P> {
                 SecretError::Unfilled(_) | SecretError::Malformed(..) => NotReady::Misconfigured(chain(&error)),
             })?
         };
-        let settings = Settings::resolve(destination, &secrets)
-            .map_err(|name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`")))?;
+        let missing = |name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`"));
+        let settings = Settings::resolve(destination, &secrets).map_err(missing)?;
+        let tracker = match tracker {
+            Some(tracker) => {
+                let settings = Settings::resolve_tracker(tracker, &secrets).map_err(missing)?;
+                Some(Tracking { tracker: tracker.clone(), settings })
+            }
+            None => None,
+        };
         let waits = destination.retry.clone().unwrap_or_else(|| kind.waits.to_vec());
         let form = Form::of(&in_force.routes, &delivery.route, destination);
-        Ok(Ready { kind, waits, form, settings, secrets })
+        Ok(Ready { kind, waits, form, settings, tracker, secrets })
     }
 
     /// Ends a try, or parks without one. `None`: somebody else has settled the delivery meanwhile, or its destination
@@ -341,6 +359,23 @@ fn not_offered(delivery: &Delivery, destination: &Destination) -> Option<String>
     (!is_offered).then(|| {
         format!("the alert rule `{rule}` picks the destination `{name}`, which the routes do not offer to its organization (any more): name that in the destination's `organizations` and send this again")
     })
+}
+
+/// The tracker that a destination of such a kind names.
+fn tracker_of<'r>(
+    kind: &Kind,
+    destination: &Destination,
+    routes: &'r Routes,
+) -> Result<Option<&'r routing::Tracker>, NotReady> {
+    if kind.tracker.is_none() {
+        return Ok(None);
+    }
+    let name = match destination.values.get("tracker") {
+        Some(Value::Text(name)) => name.as_str(),
+        _ => "",
+    };
+    let tracker = name.parse().ok().and_then(|name| routes.tracker(&name));
+    tracker.map(Some).ok_or_else(|| NotReady::Never(format!("the routes have no tracker `{name}`")))
 }
 
 fn dead_letter(why: String, delivery: &Delivery) -> Outcome {

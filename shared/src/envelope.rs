@@ -102,6 +102,11 @@ pub fn destination_group(destination: &DestinationName) -> String {
     short(hash(["destination", destination.as_str()]))
 }
 
+/// The group of the bundle's own events about the ticket of an issue: they do not hold back those of the issue itself.
+pub fn ticket_group(installation: InstallationId, issue: &str) -> String {
+    short(hash(["ticket", &installation.to_string(), issue]))
+}
+
 /// Only the ids are read, tolerantly: text or number, and whatever else is there is skipped unread.
 #[derive(Deserialize)]
 struct Body<'a> {

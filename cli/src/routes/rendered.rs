@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 use shared::destinations;
-use shared::destinations::kind::{Action, Call, Notification};
+use shared::destinations::kind::{Action, Call, Notification, TicketWork};
 use shared::destinations::settings::Settings;
 use shared::ids::{DeliveryId, EventId};
 use shared::message::Message;
@@ -48,6 +48,7 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
 fn shown(action: &Action) -> String {
     let lines = match action {
         Action::Log(said) => vec![format!("log: {said}")],
+        Action::Ticket(work) => ticket(work),
         Action::Put(event) => {
             let mut lines = vec![format!("put onto {} from {}: {}", event.bus, event.source, event.detail_type)];
             lines.extend(pretty(event.detail.as_bytes()));
@@ -63,6 +64,22 @@ fn shown(action: &Action) -> String {
         }
     };
     lines.iter().map(|line| format!("    {line}\n")).collect::<Vec<_>>().concat()
+}
+
+/// Whether the issue has a ticket already, only the installed app knows: then nothing is opened.
+fn ticket(work: &TicketWork) -> Vec<String> {
+    let (done, text) = match work {
+        TicketWork::Open { project, title, text, link } => {
+            let place = project.as_ref().map_or_else(String::new, |project| format!(" in {project}"));
+            let text = link.iter().fold(text.clone(), |text, link| format!("{text}\n\n{link}"));
+            (format!("open a ticket{place}: {title}"), text)
+        }
+        TicketWork::Known => ("nothing: there is a ticket".to_owned(), String::new()),
+        TicketWork::Comment(text) => ("say in the ticket:".to_owned(), text.clone()),
+        TicketWork::Close(text) => ("close the ticket, and say:".to_owned(), text.clone()),
+        TicketWork::Reopen(text) => ("open the ticket again, and say:".to_owned(), text.clone()),
+    };
+    std::iter::once(done).chain(text.lines().map(str::to_owned)).collect()
 }
 
 /// JSON as a person reads it, a form line by line, else the text itself.

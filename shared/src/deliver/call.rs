@@ -12,6 +12,7 @@ use crate::message::Message;
 use crate::ports::{Clock, Deliveries, EventBus, Failure, Outcome, Outgoing, Platform, Policy, StoreError, ThreadKey};
 use crate::secrets::DestinationSecrets;
 use crate::telemetry::chain;
+use crate::trackers::Ticket;
 
 /// Of a failed answer, this much is recorded.
 const ANSWER_BYTES: usize = 2048;
@@ -62,7 +63,9 @@ impl<P: Platform> Deliver<P> {
         let event = &delivery.normalized;
         let key = match (ready.kind.threads, event.installation.parse(), &event.issue) {
             (true, Ok(installation), Some(issue)) => {
-                Some(ThreadKey { owner: delivery.destination.to_string(), installation, issue: issue.clone() })
+                // A ticket belongs to its tracker, whichever destination or person opened it.
+                let owner = ready.tracker.as_ref().map_or(&delivery.destination, |tracking| &tracking.tracker.name);
+                Some(ThreadKey { owner: owner.to_string(), installation, issue: issue.clone() })
             }
             _ => None,
         };
@@ -70,17 +73,26 @@ impl<P: Platform> Deliver<P> {
             Some(key) => self.platform.deliveries().thread(key, self.platform.clock().now()).await?,
             None => None,
         };
+        // Half a ticket is none: by its marker it is found again.
+        let thread = thread.filter(|thread| ready.tracker.is_none() || Ticket::of_thread(thread).is_some());
         Ok(Known { key, thread })
     }
 
     /// Tells the destination, with a new beginning where the message of before is gone.
-    pub(super) async fn send(&self, ready: &Ready, delivery: &Delivery, known: Known) -> Result<Told, Undelivered> {
+    /// `attempts` counts this try too.
+    pub(super) async fn send(
+        &self,
+        ready: &Ready,
+        delivery: &Delivery,
+        known: Known,
+        attempts: u32,
+    ) -> Result<Told, Undelivered> {
         let Known { key, thread } = known;
-        let mut result = self.act(ready, delivery, key.as_ref(), thread.as_ref()).await;
+        let mut result = self.act(ready, delivery, key.as_ref(), thread.as_ref(), attempts).await;
         if matches!(&result, Err(failed) if failed.error.next() == Next::Anew) {
             tracing::info!(delivery.id = %delivery.id, destination.name = %delivery.destination, "what it belongs to is gone: begun anew");
             self.remember(key.as_ref(), None).await;
-            result = self.act(ready, delivery, key.as_ref(), None).await;
+            result = self.act(ready, delivery, key.as_ref(), None, attempts).await;
         }
         result.map_err(|Failed { status, error, answer }| {
             let answer = answer.map(|body| recorded(&body, &ready.secrets)).filter(|text| !text.is_empty());
@@ -95,6 +107,7 @@ impl<P: Platform> Deliver<P> {
         delivery: &Delivery,
         key: Option<&ThreadKey>,
         thread: Option<&Thread>,
+        attempts: u32,
     ) -> Result<Told, Failed> {
         let default = Message::of(&delivery.normalized, self.base_url.as_str());
         let (message, warning) = ready.form.message(&delivery.normalized, default, delivery.rule.as_ref());
@@ -112,6 +125,7 @@ impl<P: Platform> Deliver<P> {
         match (ready.kind.render)(&ready.settings, &notification)? {
             Action::Log(line) => tracing::info!(destination.name = %delivery.destination, "{line}"),
             Action::Put(event) => self.platform.bus().put(event).await.map_err(DeliveryError::from)?,
+            Action::Ticket(work) => self.ticket(ready, delivery, thread, work, attempts).await?,
             Action::Calls(calls) => {
                 for call in calls {
                     let policy = Policy { guarded: true, timeout: CALL_TIMEOUT, max_body_bytes: MAX_ANSWER_BYTES };

@@ -53,6 +53,9 @@ impl Sign {
                 _,
                 DeliveryError::Misconfigured { .. }
                 | DeliveryError::BadValue { .. }
+                | DeliveryError::Tracker(_)
+                | DeliveryError::NoIssue
+                | DeliveryError::NotNow(_)
                 | DeliveryError::Bus(BusError::NotInThisBuild),
             ) => Self::Nothing,
             _ => Self::Answers,
@@ -213,6 +216,10 @@ mod tests {
             (DeliveryError::Bus(BusError::Shut { code: "c".into(), reason: "r".into() }), SHUT),
             (DeliveryError::Bus(BusError::Refused { code: "c".into(), reason: "r".into() }), Sign::Answers),
             (DeliveryError::Bus(BusError::NotInThisBuild), Sign::Nothing),
+            (DeliveryError::NotUnderstood("no JSON".into()), TROUBLE),
+            (DeliveryError::Tracker("its address is malformed".into()), Sign::Nothing),
+            (DeliveryError::NoIssue, Sign::Nothing),
+            (DeliveryError::NotNow("the store does not answer".into()), Sign::Nothing),
         ];
         for (error, expected) in cases {
             assert_eq!(Sign::of(&error), expected, "{error}");

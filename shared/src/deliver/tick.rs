@@ -176,7 +176,7 @@ impl<P: Platform> Deliver<P> {
         };
         let (sign, outcome) = match prepared {
             Err(outcome) => (Sign::Nothing, outcome),
-            Ok((delivery, ready, known)) => match self.send(&ready, delivery, known).await {
+            Ok((delivery, ready, known)) => match self.send(&ready, delivery, known, claimed.attempts).await {
                 Ok(told) => (Sign::Answers, told.into()),
                 Err(undelivered) => {
                     let sign = Sign::of(&undelivered.error);

@@ -36,6 +36,16 @@ pub enum DeliveryError {
     /// `key` of the destination, whose value is usually a secret.
     #[error("its `{key}` {problem}")]
     BadValue { key: &'static str, problem: &'static str },
+    #[error("answers what is not understood ({0}): check its `base_url`")]
+    NotUnderstood(String),
+    /// A tracker cannot be used as the file has it.
+    #[error("its tracker is not configured: {0}")]
+    Tracker(String),
+    #[error("the event is about no issue, so there is no ticket for it: give its route `issue.*` or issue alerts")]
+    NoIssue,
+    /// Something of our own, not of the destination.
+    #[error("{0}")]
+    NotNow(String),
     #[error(transparent)]
     Bus(#[from] BusError),
 }
@@ -64,13 +74,16 @@ impl DeliveryError {
                 }
                 CallError::AddressRefused | CallError::Malformed(_) => Next::GiveUp,
             },
-            Self::MayBeDone { .. } => Next::Retry { not_before: None },
+            Self::MayBeDone { .. } | Self::NotUnderstood(_) | Self::NotNow(_) => Next::Retry { not_before: None },
             Self::Shut { .. } => Next::Pause { until: None },
             Self::QuotaUsedUp { until } => Next::Pause { until: *until },
             Self::ThreadGone => Next::Anew,
-            Self::Refused { .. } | Self::Redirected { .. } | Self::Misconfigured { .. } | Self::BadValue { .. } => {
-                Next::GiveUp
-            }
+            Self::Refused { .. }
+            | Self::Redirected { .. }
+            | Self::Misconfigured { .. }
+            | Self::BadValue { .. }
+            | Self::Tracker(_)
+            | Self::NoIssue => Next::GiveUp,
             Self::Bus(bus) => match bus {
                 BusError::Unavailable(_) => Next::Retry { not_before: None },
                 BusError::Shut { .. } => Next::Pause { until: None },
@@ -86,6 +99,7 @@ impl DeliveryError {
             Self::NoAnswer(_)
             | Self::Failed { .. }
             | Self::MayBeDone { .. }
+            | Self::NotUnderstood(_)
             | Self::Shut { .. }
             | Self::QuotaUsedUp { .. }
             | Self::Bus(BusError::Unavailable(_) | BusError::Shut { .. }) => true,
@@ -95,6 +109,9 @@ impl DeliveryError {
             | Self::Redirected { .. }
             | Self::Misconfigured { .. }
             | Self::BadValue { .. }
+            | Self::Tracker(_)
+            | Self::NoIssue
+            | Self::NotNow(_)
             | Self::Bus(BusError::Refused { .. } | BusError::NotInThisBuild) => false,
         }
     }

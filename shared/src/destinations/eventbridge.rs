@@ -136,7 +136,7 @@ mod tests {
     fn put(keys: &str, event: &Normalized, message: &Message) -> Result<BusEvent, DeliveryError> {
         match rendered(&KIND, &settings("eventbridge", keys, []), event, message, None)? {
             Action::Put(event) => Ok(event),
-            Action::Calls(_) | Action::Log(_) => panic!("an event is put"),
+            Action::Calls(_) | Action::Ticket(_) | Action::Log(_) => panic!("an event is put"),
         }
     }
 

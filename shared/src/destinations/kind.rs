@@ -27,6 +27,8 @@ pub struct Kind {
     /// One conversation or incident an issue: its deliveries are kept in order for an issue, whatever the resource of
     /// their events, and [`Notification::thread`] says what was learned before.
     pub threads: bool,
+    /// The type of the `[[tracker]]` that its key `tracker` names. Then [`Notification::thread`] is that tracker's ticket.
+    pub tracker: Option<&'static str>,
     /// Whether its deliveries carry Sentry's own bytes.
     pub forwards: fn(&Destination) -> bool,
     /// Waits after the first, second, … failed try, unless the routes file says others.
@@ -52,6 +54,7 @@ impl Kind {
             keys: &[],
             needs: &[],
             threads: false,
+            tracker: None,
             forwards: |_| false,
             waits: &retry::WAITS,
             concurrency: CONCURRENCY,
@@ -69,6 +72,10 @@ impl Kind {
 
     pub(super) const fn threads(self) -> Self {
         Self { threads: true, ..self }
+    }
+
+    pub(super) const fn tracker(self, kind: &'static str) -> Self {
+        Self { tracker: Some(kind), ..self }
     }
 
     pub(super) const fn forwards(self, forwards: fn(&Destination) -> bool) -> Self {
@@ -141,8 +148,25 @@ pub enum Action {
     Calls(Vec<Call>),
     /// Put onto an event bus of AWS.
     Put(BusEvent),
+    /// Done in the issue's ticket, in the tracker that the destination names.
+    Ticket(TicketWork),
     /// A line for the log; nothing leaves.
     Log(String),
+}
+
+/// What there is to do with an issue's ticket. Text is plain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TicketWork {
+    /// There is none yet. Without a `project` it is the only one that the tracker lists.
+    Open { project: Option<String>, title: String, text: String, link: Option<String> },
+    /// There is one, and this says nothing new of it.
+    Known,
+    /// Says this in it.
+    Comment(String),
+    /// Closes it, and says why.
+    Close(String),
+    /// Opens it again, and says why.
+    Reopen(String),
 }
 
 impl Action {

@@ -21,6 +21,7 @@ mod teams;
 #[cfg(test)]
 mod testing;
 mod text;
+mod ticket;
 mod tone;
 mod webhook;
 
@@ -34,6 +35,10 @@ pub static KINDS: &[&Kind] = &[
     &console::KIND,
     &discord::KIND,
     &eventbridge::KIND,
+    &ticket::GITHUB,
+    &ticket::GITLAB,
+    &ticket::JIRA,
+    &ticket::LINEAR,
     &mattermost::KIND,
     &pagerduty::KIND,
     &pushover::KIND,

@@ -7,6 +7,7 @@ mod stacktrace_link;
 mod syntax;
 mod templates;
 mod test;
+mod ticket;
 pub(crate) mod tracker;
 mod when;
 
@@ -105,6 +106,7 @@ impl Compiler<'_> {
         }
         let trackers = blocks_of("tracker").iter().filter_map(|block| self.tracker(block, &mut secrets));
         let trackers = trackers.map(|tracker| (tracker.name.clone(), tracker)).collect();
+        self.tickets_have_a_tracker(blocks_of("destination"), blocks_of("tracker"), &trackers);
         self.names_are_unique(blocks_of("route"), "route");
         self.one_default(blocks_of("route"));
         let in_order: Vec<Route> = blocks_of("route").iter().filter_map(|block| self.route(block, &names)).collect();

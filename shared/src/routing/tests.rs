@@ -13,6 +13,7 @@ mod explaining;
 mod look_ups;
 mod patterns;
 mod stacktrace_links;
+mod tickets;
 mod trackers;
 
 const DESTINATIONS: &str = r#"

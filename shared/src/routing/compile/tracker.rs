@@ -71,7 +71,7 @@ impl Compiler<'_> {
 }
 
 /// `owner/name`, as GitHub has them: what stands in a path of its API must not leave its place.
-fn is_repository(text: &str) -> bool {
+pub(super) fn is_repository(text: &str) -> bool {
     let is_name = |name: &str| {
         let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
         plain && !name.is_empty() && name != "." && name != ".."
