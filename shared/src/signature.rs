@@ -12,6 +12,8 @@ use crate::secrets::ClientSecret;
 
 /// Where webhooks carry their signature.
 pub const HOOK_SIGNATURE: HeaderName = HeaderName::from_static("sentry-hook-signature");
+/// Where requests of UI components carry theirs.
+pub const APP_SIGNATURE: HeaderName = HeaderName::from_static("sentry-app-signature");
 
 /// A signature as a request carries it: 64 lower-case hex digits. Whether it is right is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -95,7 +95,8 @@ impl StacktraceLink {
 }
 
 /// Answers the browser. `query` is the raw query string: `projectSlug` and `filename`, and `lineNo`, which is 1 where
-/// it is absent, empty or 0. `installationId` is not looked at: nothing signs it, and the rules are the same for all.
+/// it is absent, empty or 0. `installationId` is the caller's to
+/// look at: nothing signs it, and the rules are the same for all.
 pub fn answer(routes: &Routes, query: &str) -> Response<String> {
     answer_by(routes.stacktrace_links(), query)
 }

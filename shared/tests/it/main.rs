@@ -5,6 +5,7 @@
 mod alert_rules;
 mod chaos;
 mod circuit;
+mod components;
 mod deliveries;
 mod destinations;
 mod events;

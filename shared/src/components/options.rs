@@ -1,0 +1,267 @@
+//! `options/{name}`: what a select lists.
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::alert_rule::{PRIORITIES, offered_destination};
+use super::answers::Refusal;
+use super::cache::Key;
+use super::request::Parameters;
+use super::trackers::{offered, offered_project};
+use super::{Asker, Components};
+use crate::ports::{Clock, Platform};
+use crate::routing::{Routes, Tracker};
+use crate::trackers::{Api, Choice, TrackerError};
+
+/// More is no help: nobody reads on in a select, and Sentry asks again with what is typed.
+const MAX_CHOICES: usize = 50;
+
+/// Lists of a tracker's project.
+#[derive(Debug, Clone, Copy)]
+enum Of {
+    Projects,
+    Labels,
+    Assignees,
+    Tickets,
+}
+
+impl Of {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Projects => "projects",
+            Self::Labels => "labels",
+            Self::Assignees => "assignees",
+            Self::Tickets => "tickets",
+        }
+    }
+}
+
+impl<P: Platform> Components<P> {
+    pub(super) async fn options(
+        &self,
+        list: &str,
+        asked: &Parameters,
+        asker: &Asker,
+        deadline: Timestamp,
+    ) -> Result<Value, Refusal> {
+        let of = match list {
+            "destinations" | "mentions" | "priorities" | "projects" => None,
+            "labels" => Some(Of::Labels),
+            "assignees" => Some(Of::Assignees),
+            "tickets" => Some(Of::Tickets),
+            _ => return Err(Refusal::bad(format!("There is no list `{}`.", shown(list)))),
+        };
+        let in_force = self.in_force().await?;
+        let (routes, version) = (&*in_force.routes, in_force.version);
+        let query = asked.query.as_str();
+        let choices = match (list, of) {
+            ("destinations", _) => arranged(destinations(routes, asker), query),
+            ("mentions", _) => {
+                let destination = offered_destination(routes, asker, asked.dependent("destination")?)?;
+                arranged(destination.mentions.iter().map(|own| Choice::new(own, own)).collect(), query)
+            }
+            ("projects", _) => self.projects(routes, version, asker, query, deadline).await?,
+            (_, Some(of)) => {
+                let (tracker, project) = offered_project(routes, asker, asked.dependent("project")?)?;
+                self.listed(version, tracker, of, project, query, deadline).await?
+            }
+            _ => fitting(PRIORITIES.map(|word| Choice::new(word, word)).to_vec(), query),
+        };
+        Ok(drawn(&choices, query))
+    }
+
+    /// Those of all trackers. One that does not answer hides none of the others'.
+    async fn projects(
+        &self,
+        routes: &Routes,
+        version: u64,
+        asker: &Asker,
+        query: &str,
+        deadline: Timestamp,
+    ) -> Result<Vec<Choice>, Refusal> {
+        let trackers = offered(routes, asker);
+        let asked = trackers.iter().map(|tracker| self.listed(version, tracker, Of::Projects, "", query, deadline));
+        let (mut choices, mut refusal) = (Vec::new(), None);
+        for (tracker, listed) in trackers.iter().zip(join_all(asked).await) {
+            let name = &tracker.name;
+            match listed {
+                Ok(projects) => choices.extend(projects.into_iter().map(|project| {
+                    let label = if trackers.len() > 1 { format!("{} ({name})", project.label) } else { project.label };
+                    Choice::new(format!("{name}/{}", project.value), label)
+                })),
+                Err(error) => {
+                    error.log("/components/options/projects");
+                    refusal = Some(error);
+                }
+            }
+        }
+        match refusal {
+            Some(refusal) if choices.is_empty() => Err(refusal),
+            _ => Ok(ordered(choices, query)),
+        }
+    }
+
+    /// A list of one tracker, arranged: out of the file, the cache or its own mouth.
+    async fn listed(
+        &self,
+        version: u64,
+        tracker: &Tracker,
+        of: Of,
+        project: &str,
+        query: &str,
+        deadline: Timestamp,
+    ) -> Result<Vec<Choice>, Refusal> {
+        if matches!(of, Of::Projects) && !tracker.projects.is_empty() {
+            return Ok(arranged(tracker.projects.iter().map(|own| Choice::new(own, own)).collect(), query));
+        }
+        let key = Key {
+            routes: version,
+            tracker: tracker.name.clone(),
+            list: of.name(),
+            project: project.to_owned(),
+            query: query.to_lowercase(),
+        };
+        let clock = self.platform.clock();
+        if let Some(choices) = self.cache.fresh(&key, clock.now()) {
+            return Ok(choices);
+        }
+        match self.called(tracker, of, project, query, deadline).await {
+            Ok(choices) => {
+                self.cache.keep(key, choices.clone(), clock.now());
+                Ok(choices)
+            }
+            Err(refusal) => {
+                let kept = self.cache.usable(&key, clock.now()).ok_or(refusal)?;
+                tracing::warn!(tracker.name = %tracker.name, list = of.name(), "no new answer: an older one is shown");
+                Ok(kept)
+            }
+        }
+    }
+
+    async fn called(
+        &self,
+        tracker: &Tracker,
+        of: Of,
+        project: &str,
+        query: &str,
+        deadline: Timestamp,
+    ) -> Result<Vec<Choice>, Refusal> {
+        let ready = self.ready(tracker).await?;
+        let clock = self.platform.clock();
+        let api = Api::new(&*self.platform, &ready.settings, &tracker.projects, deadline);
+        let far = ready.kind.tracker;
+        let left = deadline.duration_since(clock.now()).try_into().unwrap_or_default();
+        let call = async {
+            match of {
+                Of::Projects => far.projects(&api, query).await,
+                Of::Labels => far.labels(&api, project, query).await,
+                Of::Assignees => far.assignees(&api, project, query).await,
+                Of::Tickets => far.tickets(&api, project, query).await,
+            }
+        };
+        let listed = clock.timeout(left, call).await.unwrap_or(Err(TrackerError::TimedOut));
+        let mut choices = listed.map_err(|error| ready.refusal(&error))?;
+        Ok(match of {
+            // The tracker has found them by title or number, the likeliest first.
+            Of::Tickets => {
+                choices.truncate(MAX_CHOICES);
+                choices
+            }
+            // So it has people, whose logins and mail addresses are not in what is shown.
+            Of::Assignees => ordered(choices, query),
+            Of::Projects | Of::Labels => arranged(choices, query),
+        })
+    }
+}
+
+fn destinations(routes: &Routes, asker: &Asker) -> Vec<Choice> {
+    let offered = routes.destinations().filter(|destination| asker.is_offered(destination.organizations.as_deref()));
+    offered.map(|own| Choice::new(own.name.as_str(), format!("{} ({})", own.name, own.kind))).collect()
+}
+
+/// Those that fit, in the order people expect, as many as are shown.
+fn arranged(choices: Vec<Choice>, query: &str) -> Vec<Choice> {
+    ordered(fitting(choices, query), query)
+}
+
+fn fitting(mut choices: Vec<Choice>, query: &str) -> Vec<Choice> {
+    let query = query.to_lowercase();
+    choices.retain(|choice| [&choice.label, &choice.value].iter().any(|text| text.to_lowercase().contains(&query)));
+    choices
+}
+
+/// What was typed first, then what begins with it, then the others; by the alphabet.
+fn ordered(mut choices: Vec<Choice>, query: &str) -> Vec<Choice> {
+    let query = query.to_lowercase();
+    choices.sort_by_cached_key(|choice| {
+        let (label, value) = (choice.label.to_lowercase(), choice.value.to_lowercase());
+        let rank = if label == query || value == query {
+            0
+        } else {
+            // `backend` is where `acme/backend` begins for who types it.
+            let begins = |text: &str| text.starts_with(&query) || text.split('/').any(|part| part.starts_with(&query));
+            if begins(&label) || begins(&value) { 1 } else { 2 }
+        };
+        (rank, label, value)
+    });
+    choices.truncate(MAX_CHOICES);
+    choices
+}
+
+/// As Sentry takes it. What is the only one there is, is picked already; not what is left of many by typing.
+fn drawn(choices: &[Choice], query: &str) -> Value {
+    let is_sole = choices.len() == 1 && query.is_empty();
+    let entries = choices.iter().map(|Choice { value, label }| {
+        if is_sole {
+            json!({ "label": label, "value": value, "default": true })
+        } else {
+            json!({ "label": label, "value": value })
+        }
+    });
+    Value::Array(entries.collect())
+}
+
+/// What of a path may be said again.
+fn shown(list: &str) -> String {
+    list.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(choices: &[Choice]) -> Vec<&str> {
+        choices.iter().map(|choice| choice.value.as_str()).collect()
+    }
+
+    #[test]
+    fn what_was_typed_stands_first_then_what_begins_with_it_then_the_rest_by_the_alphabet() {
+        let all = ["zeta", "Api-web", "acme/api", "rapid", "api", "API", "map", "beta"];
+        let choices: Vec<Choice> = all.iter().map(|own| Choice::new(*own, *own)).collect();
+        let found = arranged(choices.clone(), "api");
+        assert_eq!(values(&found), ["api", "API", "acme/api", "Api-web", "rapid"]);
+        assert_eq!(
+            values(&arranged(choices, "")),
+            ["acme/api", "api", "API", "Api-web", "beta", "map", "rapid", "zeta"]
+        );
+    }
+
+    #[test]
+    fn no_select_has_more_than_it_can_show_and_the_best_are_among_those() {
+        let mut choices: Vec<Choice> = (0..200).map(|n| Choice::new(format!("x-{n}-b"), format!("x-{n}-b"))).collect();
+        choices.push(Choice::new("b", "zz"));
+        let found = arranged(choices, "b");
+        assert_eq!((found.len(), found[0].value.as_str()), (MAX_CHOICES, "b"));
+    }
+
+    #[test]
+    fn the_only_choice_is_picked_already_unless_it_was_found_by_typing() {
+        let one = [Choice::new("v", "l")];
+        assert_eq!(drawn(&one, ""), json!([{ "label": "l", "value": "v", "default": true }]));
+        assert_eq!(drawn(&one, "l"), json!([{ "label": "l", "value": "v" }]));
+        assert_eq!(drawn(&[], ""), json!([]));
+        let two = [Choice::new("v", "l"), Choice::new("w", "m")];
+        assert!(!drawn(&two, "").to_string().contains("default"));
+    }
+}

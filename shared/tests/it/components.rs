@@ -1,0 +1,633 @@
+//! Sentry's UI components, as Sentry asks for them: against a tracker that is a table of answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::State;
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use serde_json::{Value, json};
+use shared::components::{Components, MAX_BODY_BYTES};
+use shared::ports::{Installation, Installations as _, Secret, Status, Written};
+use shared::trackers::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
+use simulator::{AppKind, Config};
+
+use crate::ports::{Broken, Ports};
+use crate::world::{World, app_secret, headers};
+
+const ACME: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
+const OTHER: &str = "b8e5d37a-696c-4c54-adb5-b3f28d64c7de";
+const GONE: &str = "c8e5d37a-696c-4c54-adb5-b3f28d64c7de";
+const UNKNOWN: &str = "d8e5d37a-696c-4c54-adb5-b3f28d64c7de";
+
+const ROUTES: &str = r#"
+[[destination]]
+name = "phones"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+organizations = ["acme"]
+
+[[destination]]
+name = "chat"
+type = "slack"
+url = "secret:slack"
+organizations = ["acme", "other"]
+mentions = ["<!here>", "<@U1>"]
+
+[[destination]]
+name = "nobodys"
+type = "console"
+
+[[tracker]]
+name = "board"
+type = "github"
+token = "secret:github"
+repositories = ["acme/web", "acme/backend"]
+base_url = "http://board.test"
+labels = ["sentry"]
+organizations = ["acme"]
+
+[[tracker]]
+name = "open"
+type = "github"
+token = "secret:github"
+base_url = "http://open.test"
+organizations = ["acme", "other"]
+
+[[stacktrace_link]]
+project = "backend"
+url = "https://code.example/{path}#L{line}"
+"#;
+
+/// A tracker whose every list is one GET, and whose tickets are one POST.
+struct Http;
+
+static HTTP: TrackerKind = TrackerKind {
+    name: "github",
+    keys: &[],
+    needs: &[],
+    projects_key: "repositories",
+    max_title: 100,
+    max_text: 1000,
+    tracker: &Http,
+};
+
+async fn call(api: &Api<'_>, method: Method, path: &str, body: Option<Value>) -> Result<Value, TrackerError> {
+    let answer = api.call(api.request(method, api.settings.base_url(""), path, body.as_ref())?).await?;
+    match answer.status().as_u16() {
+        200 => Ok(serde_json::from_slice(answer.body()).unwrap()),
+        401 => Err(TrackerError::Unauthorized),
+        404 => Err(TrackerError::NotFound(path.to_owned())),
+        // As a far side does that tells what it was sent.
+        422 => {
+            let reason = format!("no such label, {}", api.settings.text("token").unwrap());
+            Err(TrackerError::Refused { status: 422, reason })
+        }
+        status => Err(TrackerError::Failing { status, until: None }),
+    }
+}
+
+async fn list(api: &Api<'_>, path: &str) -> Result<Vec<Choice>, TrackerError> {
+    let answer = call(api, Method::GET, path, None).await?;
+    Ok(answer.as_array().unwrap().iter().map(|own| Choice::new(own.as_str().unwrap(), own.as_str().unwrap())).collect())
+}
+
+fn ticket(answer: &Value, project: &str) -> Ticket {
+    let number = answer["number"].to_string();
+    Ticket {
+        project: project.into(),
+        url: format!("http://board.test/{number}"),
+        id: number.clone(),
+        identifier: number,
+    }
+}
+
+#[async_trait]
+impl Tracker for Http {
+    async fn projects(&self, api: &Api<'_>, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        list(api, "/projects").await
+    }
+    async fn labels(&self, api: &Api<'_>, project: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        list(api, &format!("/labels/{project}")).await
+    }
+    async fn assignees(&self, api: &Api<'_>, project: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        list(api, &format!("/assignees/{project}")).await
+    }
+    async fn tickets(&self, api: &Api<'_>, project: &str, _: &str) -> Result<Vec<Choice>, TrackerError> {
+        list(api, &format!("/tickets/{project}")).await
+    }
+    async fn read(&self, api: &Api<'_>, project: &str, id: &str) -> Result<Ticket, TrackerError> {
+        Ok(ticket(&call(api, Method::GET, &format!("/ticket/{id}"), None).await?, project))
+    }
+    async fn find(&self, _: &Api<'_>, _: &str, _: &str) -> Result<Option<Ticket>, TrackerError> {
+        Ok(None)
+    }
+    async fn open(&self, api: &Api<'_>, new: &NewTicket) -> Result<Ticket, TrackerError> {
+        let body = json!({
+            "project": new.project, "title": new.title, "text": new.text, "link": new.link, "labels": new.labels,
+            "assignee": new.assignee,
+        });
+        Ok(ticket(&call(api, Method::POST, "/open", Some(body)).await?, &new.project))
+    }
+    async fn comment(&self, _: &Api<'_>, _: &Ticket, _: &str) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+    async fn close(&self, _: &Api<'_>, _: &Ticket) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+    async fn reopen(&self, _: &Api<'_>, _: &Ticket) -> Result<(), TrackerError> {
+        unreachable!()
+    }
+}
+
+/// What the far side answers, and what it was asked.
+#[derive(Clone, Default)]
+struct Board {
+    answers: Arc<Mutex<BTreeMap<String, Value>>>,
+    status: Arc<Mutex<Option<u16>>>,
+    delay: Arc<Mutex<Duration>>,
+    asked: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Board {
+    fn router(&self) -> Router {
+        Router::new().fallback(Self::answer).with_state(self.clone())
+    }
+
+    async fn answer(State(board): State<Self>, uri: Uri, body: Bytes) -> (http::StatusCode, String) {
+        let path = uri.path().to_owned();
+        board.asked.lock().unwrap().push((path.clone(), serde_json::from_slice(&body).unwrap_or_default()));
+        let delay = *board.delay.lock().unwrap();
+        tokio::time::sleep(delay).await;
+        let status = board.status.lock().unwrap().unwrap_or(200);
+        let answer = board.answers.lock().unwrap().get(&path).cloned();
+        match answer {
+            Some(answer) => (http::StatusCode::from_u16(status).unwrap(), answer.to_string()),
+            None => (http::StatusCode::NOT_FOUND, String::new()),
+        }
+    }
+
+    fn says(&self, path: &str, answer: Value) {
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    fn calls(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+struct Rig {
+    world: World,
+    components: Components<Ports>,
+    board: Board,
+    open: Board,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        Self::of(Config::default()).await
+    }
+
+    async fn of(config: Config) -> Self {
+        let world = World::of(config).await;
+        let secrets = json!({
+            "pushover-user": "u".repeat(30), "pushover-token": "a".repeat(30), "slack": "https://hooks.slack.com/x",
+            "github": "ghp_0123456789abcdef",
+        });
+        world.ports.secrets.put(Secret::Destinations, secrets.to_string(), None);
+        world.push_routes(ROUTES).await;
+        for (id, organization, status) in
+            [(ACME, "acme", Status::Active), (OTHER, "other", Status::Active), (GONE, "acme", Status::Removed)]
+        {
+            let organization = Some(organization.to_owned());
+            let row = Installation { status, organization, ..Installation::new(id.parse().unwrap()) };
+            assert_eq!(world.ports.installations.write(&row, world.now()).await.unwrap(), Written::Done);
+        }
+        let (board, open) = (Board::default(), Board::default());
+        world.ports.outgoing.plug("board.test", board.router());
+        world.ports.outgoing.plug("open.test", open.router());
+        open.says("/projects", json!(["tools", "site"]));
+        let components = Components::with_kinds(Arc::clone(&world.ports), |_| Some(&HTTP));
+        Self { world, components, board, open }
+    }
+
+    fn signed(&self, body: &str) -> HeaderMap {
+        headers(&[("sentry-app-signature", &self.world.sentry.sign(body.as_bytes()))])
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        self.send(&Method::POST, path, "", &self.signed(&body), body).await
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        headers: &HeaderMap,
+        body: impl Into<Bytes>,
+    ) -> (u16, Value) {
+        let answer = self.components.handle(method, &format!("/components/{path}"), query, headers, body.into()).await;
+        (answer.status().as_u16(), serde_json::from_str(answer.body()).unwrap())
+    }
+
+    async fn options(&self, list: &str, installation: &str, typed: &str, dependent: Value) -> (u16, Value) {
+        let mut pairs = vec![("installationId", installation.to_owned()), ("projectSlug", "backend".to_owned())];
+        if !typed.is_empty() {
+            pairs.push(("query", typed.to_owned()));
+        }
+        if !dependent.is_null() {
+            pairs.push(("dependentData", dependent.to_string()));
+        }
+        let query = serde_urlencoded::to_string(pairs).unwrap();
+        self.send(&Method::GET, &format!("options/{list}"), &query, &self.signed(""), "").await
+    }
+
+    async fn labels(&self, list: &str, installation: &str, typed: &str, dependent: Value) -> Vec<String> {
+        let (status, answer) = self.options(list, installation, typed, dependent).await;
+        assert_eq!(status, 200, "{list}: {answer}");
+        answer.as_array().unwrap().iter().map(|entry| entry["label"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn rule(installation: &str, fields: &[(&str, &str)]) -> Value {
+    let fields: Vec<Value> = fields.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    json!({ "fields": fields, "installationId": installation })
+}
+
+fn issue_link(installation: &str, issue: u64, fields: impl Into<Value>) -> Value {
+    let fields: Value = fields.into();
+    json!({
+        "fields": fields, "issueId": issue, "installationId": installation,
+        "webUrl": "https://acme.sentry.example/issues/7/", "project": { "slug": "backend", "id": 3 },
+        "actor": { "type": "user", "id": 1, "name": "Ada" },
+    })
+}
+
+type Headers<'a> = Vec<(&'static str, &'a str)>;
+
+/// The message of a refusal, which is all that Sentry's user reads.
+fn message(answer: &Value) -> &str {
+    assert_eq!(answer.as_object().map(serde_json::Map::len), Some(1), "{answer}");
+    answer["message"].as_str().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_the_right_app_signature_is_refused() {
+    let rig = Rig::new().await;
+    let body = rule(ACME, &[("destination", "chat")]).to_string();
+    let query = format!("installationId={ACME}");
+    let (of_body, of_nothing) = (rig.world.sentry.sign(body.as_bytes()), rig.world.sentry.sign(b""));
+    let (app, hook) = ("sentry-app-signature", "sentry-hook-signature");
+    let cases: [(&str, Headers<'_>, Headers<'_>); 5] = [
+        ("missing", vec![], vec![]),
+        ("of a webhook", vec![(hook, &of_body)], vec![(hook, &of_nothing)]),
+        ("of something else", vec![(app, &of_nothing)], vec![(app, &of_body)]),
+        ("cut off", vec![(app, &of_body[..63])], vec![(app, &of_nothing[..63])]),
+        ("twice", vec![(app, &of_body), (app, &of_body)], vec![(app, &of_nothing), (app, &of_nothing)]),
+    ];
+    for (name, post, get) in cases {
+        for path in ["alert-rule-action", "issue-link/create", "issue-link/link"] {
+            let (status, answer) = rig.send(&Method::POST, path, "", &headers(&post), body.clone()).await;
+            assert_eq!(status, 401, "{name}, {path}: {answer}");
+            assert!(!message(&answer).contains(&of_body), "{name}: {answer}");
+        }
+        let (status, answer) = rig.send(&Method::GET, "options/destinations", &query, &headers(&get), "").await;
+        assert_eq!(status, 401, "{name}: {answer}");
+        message(&answer);
+    }
+    let right = headers(&[(app, &of_body)]);
+    assert_eq!(rig.send(&Method::POST, "alert-rule-action", "", &right, body).await, (200, json!({})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_real_sentry_sent_to_another_app_is_refused_for_its_form_alone() {
+    for (sample, path, named) in [
+        ("alert_rule_action.requested", "alert-rule-action", "`destination`"),
+        ("external_issue.created", "issue-link/create", "`project`"),
+        ("external_issue.linked", "issue-link/link", "`project`"),
+        ("select_options.requested", "options/options", "`options`"),
+    ] {
+        let rig = Rig::new().await;
+        let recorded = std::fs::read(format!("{}/samples/{sample}.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let recorded: Value = serde_json::from_slice(&recorded).unwrap();
+        let text = |name: &str| recorded[name].as_str().unwrap();
+        let app = json!({ "client_id": text("client_id"), "client_secret": text("client_secret") });
+        rig.world.ports.secrets.put(Secret::App, app.to_string(), None);
+        let row = Installation {
+            status: Status::Active,
+            ..Installation::new("e1064cd9-e055-4e00-ab45-4715789bef06".parse().unwrap())
+        };
+        assert_eq!(rig.world.ports.installations.write(&row, rig.world.now()).await.unwrap(), Written::Done);
+        let mut sent = HeaderMap::new();
+        for (name, value) in recorded["headers"].as_object().unwrap() {
+            sent.insert(http::HeaderName::try_from(name).unwrap(), value.as_str().unwrap().parse().unwrap());
+        }
+        let body = base64::prelude::BASE64_STANDARD.decode(text("body")).unwrap();
+        let query = text("target").split_once('?').map_or("", |(_, query)| query);
+        let method: Method = text("method").parse().unwrap();
+        let (status, answer) = rig.send(&method, path, query, &sent, body).await;
+        assert_eq!(status, 400, "{sample}: {answer}");
+        assert!(message(&answer).contains(named), "{sample}: {answer}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shape_then_installation_then_fields_are_checked_and_the_message_says_which() {
+    let rig = Rig::new().await;
+    let good = json!({ "project": "board/acme/web", "title": "t", "ticket": "1" });
+    let without = |body: Value, name: &str| {
+        let mut body = body;
+        body.as_object_mut().unwrap().remove(name);
+        body
+    };
+    let chat = rule(ACME, &[("destination", "chat")]);
+    let list = ("alert-rule-action", 400);
+    let create = ("issue-link/create", 400);
+    let cases = [
+        ("a list", list, json!([1]), "JSON object"),
+        ("no installation", list, without(chat.clone(), "installationId"), "`installationId`"),
+        ("an odd installation", list, rule("../x", &[]), "`installationId`"),
+        ("no fields", list, without(chat.clone(), "fields"), "`fields`"),
+        ("an object of fields", list, json!({ "fields": {}, "installationId": ACME }), "`fields`"),
+        ("a nameless field", list, json!({ "fields": [{ "value": 1 }], "installationId": UNKNOWN }), "`fields`"),
+        ("an unknown installation", ("alert-rule-action", 404), rule(UNKNOWN, &[]), "install it again"),
+        ("a removed installation", ("alert-rule-action", 404), rule(GONE, &[]), "install it again"),
+        ("no destination", list, rule(ACME, &[("note", "x")]), "`destination`"),
+        ("an unknown one", list, rule(ACME, &[("destination", "nowhere")]), "`destination`"),
+        ("one that is no name", list, rule(ACME, &[("destination", "a b")]), "`destination`"),
+        ("one of nobody", list, rule(ACME, &[("destination", "nobodys")]), "`destination`"),
+        ("one of others", list, rule(OTHER, &[("destination", "phones")]), "`destination`"),
+        ("a mention of nobody", list, rule(ACME, &[("destination", "chat"), ("mention", "<@U2>")]), "`mention`"),
+        ("a mention elsewhere", list, rule(ACME, &[("destination", "phones"), ("mention", "<@U1>")]), "`mention`"),
+        ("an odd priority", list, rule(ACME, &[("destination", "chat"), ("priority", "High")]), "`priority`"),
+        ("a long note", list, rule(ACME, &[("destination", "chat"), ("note", &"x".repeat(1001))]), "`note`"),
+        ("a list of fields", create, rule(ACME, &[]), "`fields`"),
+        ("no issue", create, without(issue_link(ACME, 7, good.clone()), "issueId"), "`issueId`"),
+        ("unknown", ("issue-link/link", 404), issue_link(UNKNOWN, 7, json!({})), "install it again"),
+        ("removed", ("issue-link/create", 404), issue_link(GONE, 7, json!({})), "install it again"),
+        ("no title", create, issue_link(ACME, 7, without(good.clone(), "title")), "`title`"),
+        (
+            "a title of blanks",
+            create,
+            issue_link(ACME, 7, json!({ "project": "board/acme/web", "title": " " })),
+            "`title`",
+        ),
+        ("a number", create, issue_link(ACME, 7, json!({ "project": 1, "title": "t" })), "`project`"),
+        ("no tracker", create, issue_link(ACME, 7, json!({ "project": "acme", "title": "t" })), "`project`"),
+        ("a tracker of others", create, issue_link(OTHER, 7, good.clone()), "`project`"),
+        (
+            "a project not listed",
+            create,
+            issue_link(ACME, 7, json!({ "project": "board/acme/x", "title": "t" })),
+            "`project`",
+        ),
+        ("no ticket", ("issue-link/link", 400), issue_link(ACME, 7, without(good, "ticket")), "`ticket`"),
+    ];
+    for (name, (path, expected), body, part) in cases {
+        let (status, answer) = rig.post(path, &body).await;
+        assert_eq!(status, expected, "{name}: {answer}");
+        assert!(message(&answer).contains(part), "{name}: {answer}");
+    }
+    assert_eq!(rig.board.calls(), 0, "no tracker is called for any of it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_offered_is_answered_like_what_does_not_exist() {
+    let rig = Rig::new().await;
+    for (list, name, hidden, absent) in [
+        ("mentions", "destination", "phones", "nowhere"),
+        ("labels", "project", "board/acme/web", "nowhere/acme/web"),
+        ("assignees", "project", "board/acme/web", "nowhere/acme/web"),
+        ("tickets", "project", "board/acme/web", "nowhere/acme/web"),
+    ] {
+        rig.board.says(&format!("/{list}/acme/web"), json!(["a-secret-of-acme"]));
+        let of = |value: &str| json!({ name: value });
+        // The cache has it by now.
+        assert_eq!(rig.options(list, ACME, "", of(hidden)).await.0, 200, "{list}");
+        let found = rig.options(list, OTHER, "", of(hidden)).await;
+        assert_eq!(found.0, 400, "{list}: {}", found.1);
+        assert_eq!(found, rig.options(list, OTHER, "", of(absent)).await, "{list}");
+    }
+    let rules = [("phones", "<@U1>"), ("nowhere", "<@U1>")]
+        .map(|(destination, mention)| rule(OTHER, &[("destination", destination), ("mention", mention)]));
+    assert_eq!(rig.post("alert-rule-action", &rules[0]).await, rig.post("alert-rule-action", &rules[1]).await);
+    assert_eq!(rig.labels("destinations", OTHER, "", Value::Null).await, ["chat (slack)"]);
+    assert_eq!(rig.labels("projects", OTHER, "", Value::Null).await, ["site", "tools"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_hold_what_is_offered_in_the_order_people_expect() {
+    let rig = Rig::new().await;
+    rig.board.says("/labels/acme/web", json!(["zz bug", "bugfix", "Bug", "docs"]));
+    rig.board.says("/tickets/acme/web", json!(["#9 new", "#3 bug", "#5 older"]));
+    let project = json!({ "project": "board/acme/web" });
+    let cases: [(&str, &str, Value, &[&str]); 11] = [
+        ("destinations", "", Value::Null, &["chat (slack)", "phones (pushover)"]),
+        ("destinations", "PHO", Value::Null, &["phones (pushover)"]),
+        ("mentions", "", json!({ "destination": "chat" }), &["<!here>", "<@U1>"]),
+        ("mentions", "u1", json!({ "destination": "chat" }), &["<@U1>"]),
+        ("mentions", "", json!({ "destination": "phones" }), &[]),
+        ("priorities", "", Value::Null, &["low", "normal", "high", "urgent"]),
+        ("projects", "", Value::Null, &["acme/backend (board)", "acme/web (board)", "site (open)", "tools (open)"]),
+        ("projects", "E", Value::Null, &["acme/backend (board)", "acme/web (board)", "site (open)"]),
+        ("labels", "", project.clone(), &["Bug", "bugfix", "docs", "zz bug"]),
+        ("labels", "bug", project.clone(), &["Bug", "bugfix", "zz bug"]),
+        ("tickets", "bug", project, &["#9 new", "#3 bug", "#5 older"]),
+    ];
+    for (list, typed, dependent, expected) in cases {
+        let found = rig.labels(list, ACME, typed, dependent).await;
+        assert_eq!(found, expected, "{list}, {typed}");
+    }
+    let (_, sole) = rig.options("destinations", OTHER, "", Value::Null).await;
+    assert_eq!(sole, json!([{ "label": "chat (slack)", "value": "chat", "default": true }]));
+    let (_, projects) = rig.options("projects", ACME, "tools", Value::Null).await;
+    assert_eq!(projects, json!([{ "label": "tools (open)", "value": "open/tools" }]));
+    let (status, answer) = rig.options("labels", ACME, "", Value::Null).await;
+    assert!(status == 400 && message(&answer).contains("`project`"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trackers_answer_counts_for_a_minute_and_helps_out_for_ten() {
+    let rig = Rig::new().await;
+    rig.board.says("/labels/acme/web", json!(["bug"]));
+    let ask = async || rig.options("labels", ACME, "", json!({ "project": "board/acme/web" })).await;
+    let one = (200, json!([{ "label": "bug", "value": "bug", "default": true }]));
+    assert_eq!(ask().await, one);
+    assert_eq!(ask().await, one);
+    assert_eq!(rig.board.calls(), 1, "the second time it was kept");
+    // Seconds later, the tracker's trouble, and what is answered.
+    let trouble: [(u64, Option<u16>, u64, u16, &str); 4] = [
+        (61, Some(500), 0, 200, ""),
+        (300, None, 5, 200, ""),
+        (600, None, 5, 504, "board does not answer in time"),
+        (1, Some(401), 0, 502, "board does not know its token"),
+    ];
+    for (after, status, delay, expected, part) in trouble {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        *rig.board.status.lock().unwrap() = status;
+        *rig.board.delay.lock().unwrap() = Duration::from_secs(delay);
+        let began = rig.world.now();
+        let (found, answer) = ask().await;
+        assert_eq!(found, expected, "{answer}");
+        assert!(expected == 200 || message(&answer).starts_with(part), "{answer}");
+        let took = rig.world.now().duration_since(began);
+        assert!(took.as_millis() < 1000, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tracker_in_trouble_hides_no_other_ones_projects() {
+    let rig = Rig::new().await;
+    *rig.open.status.lock().unwrap() = Some(500);
+    let found = rig.labels("projects", ACME, "", Value::Null).await;
+    assert_eq!(found, ["acme/backend (board)", "acme/web (board)"]);
+    let (status, answer) = rig.options("projects", OTHER, "", Value::Null).await;
+    assert!(status == 502 && message(&answer).starts_with("open is in trouble"), "{status}: {answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_is_opened_once_and_one_that_there_is_can_be_linked() {
+    let rig = Rig::new().await;
+    rig.board.says("/open", json!({ "number": 12 }));
+    rig.board.says("/ticket/3", json!({ "number": 3 }));
+    let fields = json!({
+        "project": "board/acme/backend", "title": "division by zero", "description": "line 1\nline 2", "label": "bug",
+        "assignee": "ada",
+    });
+    let expected = json!({ "webUrl": "http://board.test/12", "project": "acme/backend", "identifier": "12" });
+    for _ in 0..2 {
+        let (status, answer) = rig.post("issue-link/create", &issue_link(ACME, 7, fields.clone())).await;
+        assert_eq!((status, &answer), (200, &expected));
+    }
+    let opened = rig.board.asked.lock().unwrap().clone();
+    let body = json!({
+        "project": "acme/backend", "title": "division by zero", "text": "line 1\nline 2",
+        "link": "https://acme.sentry.example/issues/7/", "labels": ["bug", "sentry"], "assignee": "ada",
+    });
+    assert_eq!(opened, [("/open".to_owned(), body)]);
+
+    let fields = json!({ "project": "board/acme/web", "ticket": " 3 " });
+    let expected = json!({ "webUrl": "http://board.test/3", "project": "acme/web", "identifier": "3" });
+    let (status, answer) = rig.post("issue-link/link", &issue_link(ACME, 8, fields)).await;
+    assert_eq!((status, &answer), (200, &expected));
+    let known = shared::tickets::known(&*rig.world.ports, &"board".parse().unwrap(), ACME.parse().unwrap(), "8").await;
+    assert_eq!(known.unwrap().unwrap().identifier, "3", "from now on it belongs to the issue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tracker_that_refuses_is_heard_without_its_secret_and_one_that_hangs_is_left() {
+    let rig = Rig::new().await;
+    rig.board.says("/open", json!({ "number": 12 }));
+    let body = issue_link(ACME, 7, json!({ "project": "board/acme/backend", "title": "t" }));
+    let cases = [(Some(422), 0, 400, "no such label"), (Some(401), 0, 502, "token"), (None, 60, 504, "in time")];
+    for (status, delay, expected, part) in cases {
+        *rig.board.status.lock().unwrap() = status;
+        *rig.board.delay.lock().unwrap() = Duration::from_secs(delay);
+        let began = rig.world.now();
+        let (found, answer) = rig.post("issue-link/create", &body).await;
+        assert_eq!(found, expected, "{answer}");
+        let text = message(&answer);
+        assert!(text.starts_with("board ") && text.contains(part) && !text.contains("ghp_"), "{text}");
+        assert!(rig.world.now().duration_since(began).as_secs() <= 8);
+    }
+    let missing = issue_link(ACME, 7, json!({ "project": "board/acme/backend", "ticket": "99" }));
+    *rig.board.delay.lock().unwrap() = Duration::ZERO;
+    let (status, answer) = rig.post("issue-link/link", &missing).await;
+    assert!(status == 400 && message(&answer).contains("(404)"), "{status}: {answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_set_up_or_out_of_reach_is_a_503_with_a_sentence() {
+    let body = issue_link(ACME, 7, json!({ "project": "board/acme/backend", "title": "t" }));
+    let rig = Rig::new().await;
+    rig.world.ports.secrets.put(Secret::Destinations, r#"{"other":"x"}"#, None);
+    let (status, answer) = rig.post("issue-link/create", &body).await;
+    assert!(status == 503 && message(&answer).contains("its operator"), "{status}: {answer}");
+    assert!(!message(&answer).contains("github"), "{answer}");
+
+    let rig = Rig::new().await;
+    rig.world.ports.settings.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (status, answer) = rig.post("issue-link/create", &body).await;
+    assert!(status == 503 && message(&answer).contains("try again"), "{status}: {answer}");
+
+    let rig = Rig::new().await;
+    *rig.world.ports.secrets.broken.lock().unwrap() = Some(Broken::Hangs);
+    let began = rig.world.now();
+    let (status, answer) = rig.options("destinations", ACME, "", Value::Null).await;
+    assert!(status == 503 && message(&answer).contains("try again"), "{status}: {answer}");
+    assert!(rig.world.now().duration_since(began).as_millis() < 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_internal_integrations_signature_is_enough_but_a_removed_installation_stays_removed() {
+    let rig = Rig::of(Config { kind: AppKind::Internal, ..Config::default() }).await;
+    assert!(app_secret(&rig.world.sentry)["api_token"].is_string());
+    assert_eq!(rig.labels("destinations", UNKNOWN, "", Value::Null).await, ["nobodys (console)"]);
+    assert_eq!(
+        rig.labels("destinations", ACME, "", Value::Null).await,
+        ["chat (slack)", "nobodys (console)", "phones (pushover)"]
+    );
+    assert_eq!(rig.options("destinations", GONE, "", Value::Null).await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_over_the_limit_is_refused_with_413() {
+    let rig = Rig::new().await;
+    let body = rule(ACME, &[("destination", "chat")]).to_string();
+    for (length, expected) in [(MAX_BODY_BYTES, 200), (MAX_BODY_BYTES + 1, 413)] {
+        let body = format!("{body}{}", " ".repeat(length - body.len()));
+        let (status, answer) = rig.send(&Method::POST, "alert-rule-action", "", &rig.signed(&body), body).await;
+        assert_eq!(status, expected, "{answer}");
+    }
+    assert_eq!(rig.components.too_large().status(), 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_path_has_its_method_and_there_are_no_others() {
+    let rig = Rig::new().await;
+    let cases = [
+        (Method::GET, "alert-rule-action", 405),
+        (Method::GET, "issue-link/create", 405),
+        (Method::POST, "options/destinations", 405),
+        (Method::POST, "stacktrace-link", 405),
+        (Method::GET, "options", 404),
+        (Method::GET, "options/", 404),
+        (Method::GET, "options/a/b", 404),
+        (Method::POST, "issue-link", 404),
+        (Method::POST, "", 404),
+    ];
+    for (method, path, expected) in cases {
+        let (status, answer) = rig.send(&method, path, "", &rig.signed(""), "").await;
+        assert_eq!(status, expected, "{method} {path}");
+        message(&answer);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stack_frames_link_leads_those_who_have_the_app_and_needs_no_signature() {
+    let rig = Rig::new().await;
+    let cases = [
+        (format!("installationId={ACME}&"), 302),
+        (format!("installationId={OTHER}&"), 302),
+        (format!("installationId={UNKNOWN}&"), 404),
+        (format!("installationId={GONE}&"), 404),
+        (String::new(), 404),
+        (format!("installationId={ACME}&installationId={UNKNOWN}&"), 404),
+    ];
+    for (installation, expected) in cases {
+        let query = format!("{installation}projectSlug=backend&filename=src%2Fmain.rs&lineNo=7");
+        let path = "/components/stacktrace-link";
+        let answer = rig.components.handle(&Method::GET, path, &query, &HeaderMap::new(), Bytes::new()).await;
+        assert_eq!(answer.status(), expected, "{query}");
+        let location = answer.headers().get("location").map(|value| value.to_str().unwrap());
+        assert_eq!(location, (expected == 302).then_some("https://code.example/src/main.rs#L7"), "{query}");
+        assert!(answer.body().contains("<h1>"), "{query}");
+    }
+}
