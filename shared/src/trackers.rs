@@ -10,6 +10,7 @@ mod jira;
 mod linear;
 #[cfg(test)]
 mod testing;
+mod text;
 
 use async_trait::async_trait;
 

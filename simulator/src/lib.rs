@@ -7,6 +7,7 @@ mod discord;
 mod events;
 mod faults;
 mod jira;
+mod linear;
 mod mattermost;
 mod ordered;
 mod pagerduty;
@@ -33,6 +34,7 @@ pub use events::{
 };
 pub use faults::{Endpoint, Fault, Faults};
 pub use jira::{Jira, JiraEdition, JiraTicket};
+pub use linear::{Linear, LinearTicket};
 pub use mattermost::{Mattermost, MattermostPost};
 pub use pagerduty::{Incident, IncidentState, PagerDuty};
 pub use pushover::PushoverMessage;

@@ -57,7 +57,7 @@ impl Tracker for Jira {
             if !query.is_empty() {
                 asked.push(("query", &query));
             }
-            site.get("project/search", &asked, "project").await?["values"].take()
+            site.get("project/search", &asked, "project").await?["values"].clone()
         } else {
             site.get("project", &[], "project").await?
         };
@@ -182,7 +182,6 @@ impl Tracker for Jira {
         let mut made = site.post("issue", &json!({"fields": fields})).await?;
         // The marker stands in the text as well; what a person or the file asked for is not left out.
         if matches!(&made, Err(refusal) if refusal.is_about("labels")) && labels.len() == 1 {
-            fields["labels"].take();
             if let Some(fields) = fields.as_object_mut() {
                 fields.remove("labels");
             }

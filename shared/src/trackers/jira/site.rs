@@ -74,7 +74,7 @@ impl<'a> Site<'a> {
 
     /// The first of what JQL finds in `project`.
     pub(super) async fn search(&self, jql: &str, fields: &[&str], project: &str) -> Result<Vec<Value>, TrackerError> {
-        let mut found = if self.is_cloud {
+        let found = if self.is_cloud {
             let body = json!({"jql": jql, "maxResults": LISTED, "fields": fields});
             self.post("search/jql", &body).await?.map_err(|refusal| refusal.into_search_error(project))?
         } else {
@@ -82,8 +82,8 @@ impl<'a> Site<'a> {
             let path = with_query("search", &asked);
             self.send(Method::GET, &path, None).await?.map_err(|refusal| refusal.into_search_error(project))?
         };
-        match found["issues"].take() {
-            Value::Array(issues) => Ok(issues),
+        match &found["issues"] {
+            Value::Array(issues) => Ok(issues.clone()),
             _ => Err(TrackerError::NotUnderstood("a search without issues".into())),
         }
     }

@@ -307,3 +307,22 @@ async fn settings_that_lead_nowhere_are_told() {
         assert_eq!(error.to_string(), expected);
     }
 }
+
+#[tokio::test]
+async fn json_of_another_shape_is_told_or_an_empty_list_and_no_panic() {
+    for body in ["null", "[]", "[[]]", "{}", "7", r#"{"values":7,"issues":7,"errors":[]}"#] {
+        let answer = move || async move { ([("content-type", "application/json")], body) };
+        let wire = Plugged(axum::Router::new().fallback(answer));
+        let stand_in = StandIn::cloud();
+        for settings in [cloud(&stand_in, ""), data_center(&stand_in, "")] {
+            let api = wire.api(&settings);
+            assert!(Jira.projects(&api, "").await.unwrap().is_empty());
+            assert!(Jira.labels(&api, "OPS", "").await.unwrap().is_empty());
+            assert!(Jira.assignees(&api, "OPS", "").await.unwrap().is_empty());
+            assert!(matches!(Jira.tickets(&api, "OPS", "").await, Err(TrackerError::NotUnderstood(_))), "{body}");
+            assert!(Jira.read(&api, "OPS", "1").await.is_err());
+            let opened = Jira.open(&api, &new_ticket("OPS", "t", "", 'a')).await;
+            assert!(matches!(opened, Err(TrackerError::NotUnderstood(_))), "{body}");
+        }
+    }
+}

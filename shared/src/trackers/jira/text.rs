@@ -1,22 +1,18 @@
 //! Plain text as Jira's: a document (cloud) or wiki markup (data center), in which nothing of the text is markup.
 
-use std::iter;
-
 use serde_json::{Value, json};
 
-use crate::destinations::{cut_before_link, visible};
+use super::super::text::{address, fitting, length};
 
 /// The limit of a description and of a comment. Of a document it is counted with its structure.
 pub(super) const MAX: usize = 32_767;
-/// A longer address is left away.
-const MAX_LINK: usize = 2000;
 const LINK: &str = "See the issue in Sentry: ";
 const FENCE: &str = "{noformat}";
 
 /// Text nodes hold neither markup nor mentions; only the link is one.
 pub(super) fn document(text: &str, link: Option<&str>, marker: Option<&str>) -> Value {
     let link = link.and_then(address);
-    fitting(text, link.is_some(), |text| {
+    fitting(text, MAX, link.is_some(), |text| {
         let mut blocks: Vec<Value> =
             text.split("\n\n").filter(|block| !block.trim().is_empty()).map(paragraph).collect();
         if let Some(link) = &link {
@@ -48,7 +44,7 @@ fn paragraph(block: &str) -> Value {
 /// Of wiki markup no escape is safe everywhere, so what could be any stands in a block that is not read.
 pub(super) fn markup(text: &str, link: Option<&str>, marker: Option<&str>) -> String {
     let link = link.and_then(address);
-    fitting(text, link.is_some(), |text| {
+    fitting(text, MAX, link.is_some(), |text| {
         let text = text.trim_matches('\n');
         let shown = match text {
             "" => None,
@@ -84,41 +80,4 @@ fn fenced(text: &str) -> String {
         }
     }
     shown
-}
-
-/// What is made of as much of the text as fits; `make` tells how long it became.
-fn fitting<T>(text: &str, has_link: bool, make: impl Fn(&str) -> (usize, T)) -> T {
-    // Of what is longer than anything that fits, no more is looked at.
-    let end = iter::successors(Some(text.len().min(MAX * 8)), |end| end.checked_sub(1));
-    let end = end.into_iter().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    let shown = visible(&text[..end]);
-    let mut max = MAX;
-    loop {
-        let (length, made) = make(&cut_before_link(&shown, max, has_link));
-        if length <= MAX || max == 0 {
-            return made;
-        }
-        max = max * 7 / 8;
-    }
-}
-
-fn length(text: &str) -> usize {
-    text.encode_utf16().count()
-}
-
-/// An address that nothing ends but a space, if it is one of the web.
-fn address(link: &str) -> Option<String> {
-    let is_web = link.starts_with("https://") || link.starts_with("http://");
-    if !is_web || link.len() > MAX_LINK {
-        return None;
-    }
-    let parsed: http::Uri = link.parse().ok()?;
-    parsed.host().filter(|host| !host.is_empty())?;
-    let encoded = |c: char| match c {
-        '{' | '}' | '[' | ']' | '|' | '\\' | '^' | '`' | '"' | '<' | '>' | '!' | '*' | '\'' => {
-            format!("%{:02X}", c as u32)
-        }
-        c => c.to_string(),
-    };
-    link.is_ascii().then(|| link.chars().map(encoded).collect())
 }
