@@ -11,8 +11,14 @@ use shared_aws::LOG_ATTRIBUTES;
 use system_tests::deploy::function_names;
 use system_tests::parts::workspace;
 
-const FUNCTIONS: [&str; 5] =
-    ["DeliverFunction", "DispatchFunction", "RefreshFunction", "SetupFunction", "WebhookFunction"];
+const FUNCTIONS: [&str; 6] = [
+    "ComponentsFunction",
+    "DeliverFunction",
+    "DispatchFunction",
+    "RefreshFunction",
+    "SetupFunction",
+    "WebhookFunction",
+];
 const EVENT_BUS: &str = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}";
 const FOURTEEN_DAYS_S: u64 = 14 * 24 * 60 * 60;
 
@@ -138,6 +144,17 @@ fn each_function_may_do_exactly_what_it_does() {
         ("SetupFunction", vec![secret("AppSecret"), secret("TokenKeySecret"), read_and_write(installations)]),
         // Whoever breaks in here can read no table and no token.
         ("WebhookFunction", vec![secret("AppSecret"), send("EventsQueue.Arn")]),
+        // No key of the tokens: it calls trackers, never Sentry.
+        (
+            "ComponentsFunction",
+            vec![
+                secret("AppSecret"),
+                secret("DestinationsSecret"),
+                read(installations),
+                read(settings),
+                right(&["dynamodb:GetItem", "dynamodb:PutItem"], deliveries),
+            ],
+        ),
         (
             "DispatchFunction",
             vec![
@@ -227,6 +244,7 @@ fn time_outs_and_memory_fit_what_a_function_waits_for() {
     let expected = [
         ("SetupFunction", 30, 1024),
         ("WebhookFunction", 30, 1024),
+        ("ComponentsFunction", 15, 1024),
         ("DispatchFunction", 60, 512),
         ("DeliverFunction", 30, 512),
         ("RefreshFunction", 240, 512),
@@ -271,7 +289,7 @@ fn each_function_is_told_what_it_may_use_and_no_more() {
 }
 
 #[test]
-fn the_api_has_two_paths_and_throttles_only_the_one_a_person_can_reload() {
+fn the_api_throttles_all_but_the_webhook_which_nobody_repeats() {
     let template = Template::read();
     let mut routes = BTreeSet::new();
     for (function, properties) in template.of_type("AWS::Serverless::Function") {
@@ -284,16 +302,29 @@ fn the_api_has_two_paths_and_throttles_only_the_one_a_person_can_reload() {
             }
         }
     }
-    let expected = ["GET /setup → SetupFunction", "POST /webhook → WebhookFunction"];
+    let expected = [
+        "GET /components/options/{name} → ComponentsFunction",
+        "GET /components/stacktrace-link → ComponentsFunction",
+        "GET /setup → SetupFunction",
+        "POST /components/alert-rule-action → ComponentsFunction",
+        "POST /components/issue-link/create → ComponentsFunction",
+        "POST /components/issue-link/link → ComponentsFunction",
+        "POST /webhook → WebhookFunction",
+    ];
     assert_eq!(routes, expected.map(str::to_owned).into());
 
     // Another stage would put a prefix before the paths; an access log would hold grant codes.
     let api = template.properties("Api").as_object().expect("properties");
     assert_eq!(api.keys().collect::<Vec<_>>(), ["RouteSettings"]);
     let throttled = api["RouteSettings"].as_object().expect("settings");
-    assert_eq!(throttled.keys().collect::<Vec<_>>(), ["GET /setup"]);
-    let burst = throttled["GET /setup"]["ThrottlingBurstLimit"].as_u64().expect("a limit");
-    assert!(burst >= 16, "somebody who clicks 16 times is still served: {burst}");
+    let unthrottled = |route: &str| route.starts_with("POST /webhook ");
+    let routes = routes.iter().filter(|route| !unthrottled(route));
+    let routes: BTreeSet<&str> = routes.filter_map(|route| Some(route.split_once(" → ")?.0)).collect();
+    assert_eq!(throttled.keys().map(String::as_str).collect::<BTreeSet<_>>(), routes);
+    for (route, limits) in throttled {
+        let burst = limits["ThrottlingBurstLimit"].as_u64().expect("a limit");
+        assert!(burst >= 16, "{route}: somebody who clicks 16 times is still served: {burst}");
+    }
 }
 
 #[test]

@@ -10,10 +10,11 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use http::{HeaderMap, StatusCode};
+use axum::routing::{any, get, post};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use shared::components::{self, Components};
 use shared::deliver::Deliver;
 use shared::dispatch::Dispatch;
 use shared::ports::{Clock, Consume, Platform, QueueError, Received, Settings, SystemChance, SystemClock};
@@ -21,7 +22,7 @@ use shared::refresh::Refresh;
 use shared::secrets::AppSecrets;
 use shared::sentry::BaseUrl;
 use shared::setup::Setup;
-use shared::webhook::{MAX_BODY_BYTES, Webhook};
+use shared::webhook::{self, Webhook};
 use shared_embedded::{EmbeddedPlatform, EnvSecrets, SqliteQueue};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -48,11 +49,12 @@ const EVENTS_BATCH: usize = 10;
 /// The rest of a body that is too large is read and dropped up to here, so that the client sees the answer.
 const MAX_DROPPED_BYTES: usize = 64 * 1024 * 1024;
 
-/// `webhook`, `setup`, `dispatch`, `deliver` and `refresh` over one store.
+/// `webhook`, `setup`, `components`, `dispatch`, `deliver` and `refresh` over one store.
 pub(crate) struct Bundle {
     pub(crate) platform: Arc<Local>,
     webhook: Webhook<EnvSecrets, LocalQueue, SystemClock>,
     setup: Setup<Local>,
+    components: Components<Local>,
     dispatch: Dispatch<Local>,
     deliver: Deliver<Local>,
     pub(crate) refresh: Refresh<Local>,
@@ -68,6 +70,7 @@ impl Bundle {
                 clock: SystemClock,
             },
             setup: Setup::new(Arc::clone(&platform), base_url.clone()),
+            components: Components::new(Arc::clone(&platform)),
             dispatch: Dispatch::new(Arc::clone(&platform), base_url.clone()),
             deliver: Deliver::new(Arc::clone(&platform), base_url.clone()),
             refresh: Refresh::new(Arc::clone(&platform), base_url),
@@ -75,11 +78,12 @@ impl Bundle {
         })
     }
 
-    /// `/webhook`, `/setup`, `/healthz`.
+    /// `/webhook`, `/setup`, `/components/*`, `/healthz`.
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/webhook", post(take_webhook))
             .route("/setup", get(set_up))
+            .route("/components/{*path}", any(component))
             .route("/healthz", get(health))
             .with_state(Arc::clone(self))
     }
@@ -202,27 +206,42 @@ async fn idle(next_visible_at: impl Future<Output = Result<Option<Timestamp>, Qu
 }
 
 async fn take_webhook(State(bundle): State<Arc<Bundle>>, headers: HeaderMap, body: Body) -> axum::response::Response {
-    match read_body(body).await {
+    match read_body(body, webhook::MAX_BODY_BYTES).await {
         Ok(Some(body)) => bundle.webhook.handle(&headers, body, None).await.into_response(),
         Ok(None) => bundle.webhook.too_large(&headers).into_response(),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }
 
-/// `None` if the body is over the limit.
-async fn read_body(mut body: Body) -> Result<Option<Bytes>, axum::Error> {
+async fn component(
+    State(bundle): State<Arc<Bundle>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> axum::response::Response {
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    match read_body(body, components::MAX_BODY_BYTES).await {
+        Ok(Some(body)) => bundle.components.handle(&method, path, query, &headers, body).await.into_response(),
+        Ok(None) => bundle.components.too_large().into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// `None` if the body is over `max` bytes.
+async fn read_body(mut body: Body, max: usize) -> Result<Option<Bytes>, axum::Error> {
     let mut kept = Vec::new();
     let mut read = 0;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame?.into_data() else { continue };
         read += data.len();
-        if read <= MAX_BODY_BYTES {
+        if read <= max {
             kept.extend_from_slice(&data);
         } else if read > MAX_DROPPED_BYTES {
             break;
         }
     }
-    Ok((read <= MAX_BODY_BYTES).then(|| kept.into()))
+    Ok((read <= max).then(|| kept.into()))
 }
 
 async fn set_up(State(bundle): State<Arc<Bundle>>, RawQuery(query): RawQuery) -> axum::response::Response {

@@ -21,7 +21,7 @@ use crate::outside::{self, Outside};
 const LIMIT: Duration = Duration::from_mins(1);
 /// Lambda's API: <https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>.
 const FUNCTIONS: &str = "/2015-03-31/functions/";
-const NAMES: [&str; 5] = ["webhook", "setup", "dispatch", "deliver", "refresh"];
+const NAMES: [&str; 6] = ["webhook", "setup", "components", "dispatch", "deliver", "refresh"];
 
 pub(crate) struct Bundle<'a> {
     aws: &'a MiniStack,
