@@ -3,6 +3,8 @@
 
 mod rules;
 
+mod opened;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +118,9 @@ impl<P: Platform> Dispatch<P> {
             telemetry::count(Counter::RepeatsDropped, self.now());
             tracing::info!(event.id = %event.id, event.request_id, event.name = payload.name(), "a repeat within 30 min: dropped");
             return Ok(Done::Yes);
+        }
+        if let Some(wait) = self.link(payload, event.accepted_at).await {
+            return Ok(Done::Later(wait));
         }
         let mut normalized = Normalized::of(payload);
         let in_force = match (payload.installation, lifecycle(payload)) {

@@ -72,6 +72,7 @@ fn text(event: &Normalized) -> Option<String> {
     let culprit = shown(event.culprit.as_deref());
     match (event.resource.as_str(), value, culprit) {
         ("issue" | "error" | "event_alert", Some(value), Some(culprit)) => Some(format!("{value}\n{culprit}")),
+        ("switchboard", ..) if event.action == "ticket_opened" => shown(event.title.as_deref()),
         ("switchboard", reason, _) => {
             let since = shown(event.first_seen.as_deref()).map(|since| format!("Paused since {since}"));
             let parked = event.count.map(|parked| format!("Deliveries waiting: {parked}"));

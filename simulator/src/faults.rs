@@ -13,6 +13,8 @@ pub enum Endpoint {
     Verify,
     /// An issue, by both of its paths.
     Issue,
+    /// Making the link of an issue: `POST …/external-issues/`.
+    Links,
     /// The stand-in for Pushover.
     Pushover,
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::{Keeper, KeeperError, Renewal, TOKEN_TIMEOUT};
 use crate::ids::InstallationId;
 use crate::ports::{Platform, Status};
-use crate::sentry::{ApiError, Issue, PathForm};
+use crate::sentry::{ApiError, Issue, Link, NoAnswer, PathForm};
 
 /// There is no token to call with now.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +97,24 @@ impl<P: Platform> Keeper<P> {
             Some(sealed) => Ok(Some(self.open(id, &sealed).await?.access)),
             None => Ok(None),
         }
+    }
+
+    /// Links an issue to a ticket, once: what is linked to it already is no error.
+    pub(crate) async fn link(&self, id: InstallationId, link: &Link<'_>) -> Result<(), NoIssue> {
+        let (mut token, organization) = self.token(id, None).await?;
+        let mut answer = self.sentry().link(id, link, &token, ISSUE_TIMEOUT).await;
+        if matches!(answer, Err(ApiError::TokenExpiredOrInvalid)) {
+            token = self.token(id, Some(&token)).await?.0;
+            answer = self.sentry().link(id, link, &token, ISSUE_TIMEOUT).await;
+        }
+        // What Sentry says of a second link, also of the same one.
+        if matches!(answer, Err(ApiError::Unavailable(NoAnswer::Status(500)))) {
+            let links = self.sentry().links(organization.as_deref(), link.issue, &token, ISSUE_TIMEOUT).await?;
+            if links.iter().any(|url| url == link.url) {
+                return Ok(());
+            }
+        }
+        Ok(answer?)
     }
 
     /// Reads an issue with the installation's token. A 401 reads the store again, renews only if that did not help, and

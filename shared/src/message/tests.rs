@@ -90,6 +90,10 @@ fn the_title_says_what_happened_and_to_what() {
             title("switchboard.destination_resumed", |e| e.destination = text("phones")),
             "Destination phones delivers again",
         ),
+        (
+            title("switchboard.ticket_opened", with(|e| e.value = text("acme/backend#12"))),
+            "Ticket opened: acme/backend#12",
+        ),
         (title("uninstallation.deleted", |e| e.organization = text("acme")), "Uninstalled from acme"),
         (title("new_thing.happened", |_| ()), "new_thing.happened"),
         (title("new_thing.happened", titled), "new_thing.happened: T"),

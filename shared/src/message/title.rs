@@ -58,6 +58,9 @@ fn line(event: &Normalized) -> String {
         }
         ("switchboard", "destination_paused") => format!("Destination {} is paused", destination(event)),
         ("switchboard", "destination_resumed") => format!("Destination {} delivers again", destination(event)),
+        ("switchboard", "ticket_opened") => {
+            format!("Ticket opened: {}", name(event.value.as_deref()).unwrap_or_else(|| "?".to_owned()))
+        }
         ("installation", "created") => by(&installed("Installed", "in", event), event),
         ("installation" | "uninstallation", _) => by(&installed("Uninstalled", "from", event), event),
         _ => about(&shown_in_line(Some(&event.event)).unwrap_or_default()),

@@ -63,11 +63,12 @@ pub const KEYS: &[Key] = &[
         (EVENT, "`title`"),
         (&["metric_alert"], "`description_title`, else `metric_alert.title`"),
         (&["preprod_artifact"], "`appInfo.name`, `appInfo.version`"),
+        (&["switchboard"], "`title`: that of the issue"),
         (&[ANY], "`text` beside `data`, where there is neither a title nor an issue"),
     ])
     .or_look_up(),
     key("culprit", "where it happened: a function, a route", &[(ISSUE, "`issue.culprit`"), (EVENT, "`culprit`")]).or_look_up(),
-    key("value", "an exception's own text, a comment's text, an alert's measure, what Seer found, why a build or a destination failed", &[
+    key("value", "an exception's own text, a comment's text, an alert's measure, what Seer found, why a build or a destination failed, what a ticket is called", &[
         (ISSUE, "`issue.metadata.value`"),
         (&["activity_alert"], "`activity.type` with `activity.details`, where they are there"),
         (EVENT, "`metadata.value`, else `message`"),
@@ -75,7 +76,7 @@ pub const KEYS: &[Key] = &[
         (&["comment"], "`comment`"),
         (&["seer"], "`root_cause`, `solution`, `changes` or `pull_requests`: the first description or title"),
         (&["preprod_artifact"], "`errorMessage`, else `errorCode`"),
-        (&["switchboard"], "`reason`"),
+        (&["switchboard"], "`reason`; of a ticket `project` and `identifier`"),
     ])
     .or_look_up(),
     key("issue", "id of the issue, digits as text", &[
@@ -83,6 +84,7 @@ pub const KEYS: &[Key] = &[
         (EVENT, "`issue_id`"),
         (&["comment"], "`issue_id`"),
         (&["seer"], "`group_id`"),
+        (&["switchboard"], "`issue`"),
     ]),
     key("short_id", "`BACKEND-1A`", &[(ISSUE, "`issue.shortId`")]).or_look_up(),
     key("status", "of an issue `unresolved`, `resolved` or `ignored`; of a mobile build `completed` or `failed`", &[
@@ -116,6 +118,7 @@ pub const KEYS: &[Key] = &[
         (&["metric_alert"], "`web_url`"),
         (&["seer"], "`pull_requests[0].pull_request.pr_url`"),
         (&["preprod_artifact"], "`installUrl`"),
+        (&["switchboard"], "`url`: that of the ticket"),
     ])
     .or_look_up(),
     key("destination", "name of the destination that an event of the switchboard itself is about", &[(&["switchboard"], "`destination`")]),

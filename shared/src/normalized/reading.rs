@@ -163,12 +163,20 @@ impl Normalized {
         self.value = text(data, "/errorMessage").or_else(|| text(data, "/errorCode"));
     }
 
-    /// An event of the switchboard itself: a destination was paused, or has been resumed.
+    /// An event of the switchboard itself: a destination was paused, or has been resumed; a ticket was opened.
     pub(super) fn read_switchboard(&mut self, data: &Value) {
         self.destination = text(data, "/destination");
         self.value = text(data, "/reason");
         self.count = data.get("parked").and_then(Value::as_u64);
         self.first_seen = text(data, "/since");
+        self.issue = text(data, "/issue");
+        self.title = text(data, "/title");
+        self.url = first_page([data.pointer("/url").and_then(Value::as_str)]);
+        if let (Some(project), Some(identifier)) = (text(data, "/project"), text(data, "/identifier")) {
+            // `OPS-12` says its project itself.
+            let names_it = identifier.strip_prefix(&project).is_some_and(|rest| rest.starts_with('-'));
+            self.value = Some(if names_it { identifier } else { format!("{project}#{identifier}") });
+        }
     }
 
     /// Fills organization and project slug, where nothing better is known: the API's own address first.

@@ -34,6 +34,7 @@ pub(super) const EVENTS: &[&str] = &[
     // The bundle's own.
     "switchboard.destination_paused",
     "switchboard.destination_resumed",
+    "switchboard.ticket_opened",
 ];
 
 /// How the bundle's own events begin.

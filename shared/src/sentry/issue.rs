@@ -62,7 +62,7 @@ impl<O: Outgoing, C: Clock> Client<'_, O, C> {
     }
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     (1..=20).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 

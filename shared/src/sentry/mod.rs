@@ -5,6 +5,7 @@
 //! | [`token`] | `POST /api/0/sentry-app-installations/{uuid}/authorizations/`: exchange, refresh, manual refresh |
 //! | [`installation`] | `GET` and `PUT /api/0/sentry-app-installations/{uuid}/` |
 //! | [`issue`] | `GET /api/0/organizations/{org}/issues/{id}/`, or without the organization |
+//! | [`external_issue`] | `POST …/external-issues/` of the installation, `GET` of those of an issue |
 //!
 //! Each call is made once: repeating is the caller's, who knows its deadline and what is stored. The errors say by
 //! `next()` what a repeat is good for. Answers are read tolerantly, for Sentry's versions differ: few fields are
@@ -12,6 +13,7 @@
 
 mod answer;
 mod base_url;
+mod external_issue;
 mod installation;
 mod issue;
 mod jwt;
@@ -30,6 +32,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{ApiError, ApiNext, NoAnswer};
 pub use base_url::{BadBaseUrl, BaseUrl};
+pub use external_issue::Link;
 pub use installation::Verified;
 pub use issue::{Issue, PathForm};
 pub use token::{AppCredentials, Granted, Next, TokenError};

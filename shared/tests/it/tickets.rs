@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::json;
 use shared::destinations::settings::Settings;
 use shared::ids::{DestinationName, InstallationId};
-use shared::ports::{Clock as _, Deliveries as _, Platform as _};
+use shared::ports::{Clock as _, Deliveries as _, DeliveryState, Platform as _, Secret};
 use shared::routing;
 use shared::secrets::DestinationSecrets;
 use shared::tickets::{self, NotOpened};
 use shared::trackers::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
 
+use simulator::{Endpoint, Fault, Jira, JiraEdition};
+
 use crate::ports::Ports;
-use crate::world::World;
+use crate::world::{World, issue};
 
 const INSTALLATION: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 const SECOND: Duration = Duration::from_secs(1);
@@ -249,4 +252,88 @@ async fn half_a_ticket_in_the_store_is_looked_up_by_its_marker() {
     tokio::time::sleep(SECOND / 2).await;
     assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
     assert_eq!(scripted.opened().len(), 1);
+}
+
+const ROUTES: &str = r#"
+[[tracker]]
+name = "ops"
+type = "jira"
+url = "http://jira.test"
+email = "switchboard@example.com"
+token = "secret:jira-token"
+projects = ["OPS"]
+
+[[destination]]
+name = "ops-tickets"
+type = "jira-issue"
+tracker = "ops"
+resolved = "close"
+
+[[destination]]
+name = "phones"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+base_url = "http://pushover.test"
+
+[[route]]
+name = "tickets"
+when = { event = ["issue.*", "metric_alert.*"] }
+to = ["ops-tickets"]
+
+[[route]]
+name = "opened"
+when = { event = "switchboard.ticket_opened" }
+to = ["phones"]
+"#;
+
+async fn world_with_jira() -> (World, Jira) {
+    let world = World::new().await;
+    let now = world.ports.clock;
+    let jira =
+        Jira::new(JiraEdition::Cloud, std::sync::Arc::new(move || now.now()), simulator::Config::default().sleep);
+    world.ports.outgoing.plug("jira.test", jira.router());
+    let secrets = json!({
+        "jira-token": jira.token(),
+        "pushover-user": "u".repeat(30),
+        "pushover-token": "a".repeat(30),
+    });
+    world.ports.secrets.put(Secret::Destinations, secrets.to_string(), None);
+    world.push_routes(ROUTES).await;
+    world.installed().await;
+    (world, jira)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_issue_opens_one_ticket_though_answers_are_lost_is_linked_to_it_and_closes_it() {
+    let (world, jira) = world_with_jira().await;
+    // The ticket's and the link's: each was done, and nobody was told.
+    jira.fail_next(1, &Fault::lost_answer());
+    world.sentry.faults().push(Endpoint::Links, Fault::lost_answer());
+    let id = issue(&world, "Backend", "boom").await;
+    world.pass(Duration::from_mins(20)).await;
+    let tickets = jira.tickets();
+    assert_eq!(tickets.len(), 1, "{tickets:?}");
+    assert!(tickets[0].title.contains("boom"), "{}", tickets[0].title);
+    let link = world.sentry.external_issue(id).expect("a link");
+    assert_eq!((link.identifier.as_str(), link.project.as_str()), ("OPS-1", "OPS"));
+    let rung: Vec<_> = world.rung().into_iter().filter_map(|rung| rung.title).collect();
+    assert_eq!(rung, ["Ticket opened: OPS-1"]);
+    world.sentry.resolve_issue(id).await.unwrap();
+    world.pass(Duration::from_mins(5)).await;
+    let ticket = &jira.tickets()[0];
+    assert_eq!((ticket.state.as_str(), ticket.comments.len()), ("Done", 1), "{ticket:?}");
+    let states: Vec<_> = world.records().await.into_iter().map(|record| record.state).collect();
+    assert!(states.iter().all(|state| *state == DeliveryState::Sent), "{states:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_sentry_refuses_does_not_keep_the_event_from_being_routed() {
+    let (world, jira) = world_with_jira().await;
+    world.sentry.faults().push(Endpoint::Links, Fault::status(403));
+    let id = issue(&world, "Backend", "boom").await;
+    world.pass(Duration::from_mins(5)).await;
+    assert_eq!((jira.tickets().len(), world.rung().len()), (1, 1));
+    assert_eq!(world.sentry.external_issue(id), None);
+    assert_eq!(world.calls("links"), [403]);
 }

@@ -6,6 +6,7 @@
 mod answer;
 #[cfg(test)]
 mod api_tests;
+mod external_issue;
 mod installation;
 mod issue;
 mod token;
@@ -70,6 +71,8 @@ enum Target<'a> {
     Authorizations(&'a str),
     Installation(&'a str),
     Issue { organization: Option<&'a str>, id: &'a str },
+    Links(&'a str),
+    LinksOfIssue { organization: Option<&'a str>, id: &'a str },
     MissingSlash,
     Nowhere,
 }
@@ -80,7 +83,8 @@ impl Target<'_> {
             Self::Authorizations(_) => Some(Endpoint::Token),
             Self::Installation(_) => Some(Endpoint::Verify),
             Self::Issue { .. } => Some(Endpoint::Issue),
-            Self::MissingSlash | Self::Nowhere => None,
+            Self::Links(_) => Some(Endpoint::Links),
+            Self::LinksOfIssue { .. } | Self::MissingSlash | Self::Nowhere => None,
         }
     }
 }
@@ -93,6 +97,11 @@ fn target(path: &str) -> Target<'_> {
     let rest = rest.strip_suffix('/').unwrap_or_default();
     match *rest.split('/').collect::<Vec<_>>() {
         ["sentry-app-installations", uuid, "authorizations"] => Target::Authorizations(uuid),
+        ["sentry-app-installations", uuid, "external-issues"] => Target::Links(uuid),
+        ["organizations", organization, "issues", id, "external-issues"] => {
+            Target::LinksOfIssue { organization: Some(organization), id }
+        }
+        ["issues", id, "external-issues"] => Target::LinksOfIssue { organization: None, id },
         ["sentry-app-installations", uuid] => Target::Installation(uuid),
         ["organizations", organization, "issues", id] => Target::Issue { organization: Some(organization), id },
         ["issues", id] => Target::Issue { organization: None, id },
@@ -123,6 +132,7 @@ async fn answered(simulator: &Simulator, call: &Call) -> Response {
         Target::Installation(_) if call.method == Method::PUT => "verify",
         Target::Installation(_) => "installation",
         Target::Issue { .. } => "issue",
+        Target::Links(_) | Target::LinksOfIssue { .. } => "links",
         Target::MissingSlash | Target::Nowhere => "unknown path",
     }
     .to_owned();
@@ -142,6 +152,8 @@ async fn answered(simulator: &Simulator, call: &Call) -> Response {
         Some(match target {
             Target::Installation(uuid) => installation::answer(simulator, call, uuid),
             Target::Issue { organization, id } => issue::answer(simulator, call, organization, id),
+            Target::Links(uuid) => external_issue::made(simulator, call, uuid),
+            Target::LinksOfIssue { organization, id } => external_issue::listed(simulator, call, organization, id),
             Target::MissingSlash => Answer::missing_slash(&call.path),
             Target::Authorizations(_) | Target::Nowhere => Answer::not_found(&call.path),
         })
@@ -204,6 +216,8 @@ mod tests {
             ("/api/0/organizations/o/issues/7/", Target::Issue { organization: Some("o"), id: "7" }),
             ("/api/0/issues/7/", Target::Issue { organization: None, id: "7" }),
             ("/api/0/issues/7", Target::MissingSlash),
+            ("/api/0/sentry-app-installations/u/external-issues/", Target::Links("u")),
+            ("/api/0/issues/7/external-issues/", Target::LinksOfIssue { organization: None, id: "7" }),
             ("/api/0/issues/7/hashes/", Target::Nowhere),
             ("/api/0/", Target::Nowhere),
             ("/", Target::Nowhere),
