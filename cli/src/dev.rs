@@ -2,10 +2,12 @@
 
 mod arrived;
 mod destinations;
+mod forms;
 mod guard;
 mod html;
 mod page;
 mod presses;
+mod sentry_ui;
 pub(crate) mod stand_ins;
 
 use std::net::SocketAddr;
@@ -35,6 +37,9 @@ pub(crate) struct Dev {
     /// Whatever its destinations are, they are simulated, and the secrets that they name are made up.
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
+    /// Slug of the simulated organization: it is offered what names it in `organizations`
+    #[arg(long, value_name = "SLUG", default_value = "example-org")]
+    organization: String,
     /// Call the real destinations of --routes: a flat TOML table of what it calls secret:NAME
     #[arg(long, value_name = "FILE", requires = "routes")]
     secrets: Option<PathBuf>,
@@ -49,6 +54,21 @@ name = "phone"
 type = "pushover"
 user = "secret:pushover-user"
 token = "secret:pushover-token"
+organizations = ["example-org"]
+
+[[tracker]]
+name = "tickets"
+type = "jira"
+url = "https://acme.atlassian.net"
+email = "switchboard@example.com"
+token = "secret:jira-token"
+projects = ["OPS", "WEB"]
+organizations = ["example-org"]
+
+[[stacktrace_link]]
+project = "backend"
+path_prefix = "app/"
+url = "https://github.com/acme/backend/blob/main/{path}#L{line}"
 
 [[route]]
 name = "everything"
@@ -82,7 +102,8 @@ impl Dev {
                 (RoutesFrom::ToStandIns { file, text: ROUTES, stand_ins: stand_ins.clone() }, Some(stand_ins))
             }
         };
-        let world = World::start(&data_dir, listener, simulator::Config::default(), routes, |sentry, bundle| {
+        let settings = simulator::Config { organization: self.organization, ..simulator::Config::default() };
+        let world = World::start(&data_dir, listener, settings, routes, |sentry, bundle| {
             presses::router(sentry.clone(), std::sync::Arc::clone(bundle), stand_ins)
         })
         .await?;

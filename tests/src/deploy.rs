@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::ministack::MiniStack;
 use crate::parts::{Parts, workspace};
 
-/// Folder that holds the functions' binaries. Unset, they are built by `cargo build`.
+/// Folder that holds the binaries of functions and `switchboard`. Unset, they are built by `cargo build`.
 pub const BINARIES_VARIABLE: &str = "SWITCHBOARD_BINARIES";
 
 const SCRIPT: &str = include_str!("aws.py");
@@ -170,7 +170,7 @@ pub fn function_names(template: &str) -> Vec<&str> {
     template.lines().filter_map(|line| line.trim().strip_prefix(CODE)).collect()
 }
 
-/// Folder of the functions' debug binaries, which are built first unless the environment names it.
+/// Folder of the packages' debug binaries, which are built first unless the environment names it.
 fn binaries(names: &[&str]) -> Result<PathBuf> {
     if let Some(folder) = env::var_os(BINARIES_VARIABLE) {
         return Ok(folder.into());
@@ -179,6 +179,11 @@ fn binaries(names: &[&str]) -> Result<PathBuf> {
     cargo.current_dir(workspace()).arg("build").args(names.iter().flat_map(|name| ["--package", name]));
     run(&mut cargo, b"")?;
     Ok(workspace().join("target/debug"))
+}
+
+/// The debug binary of a package of the workspace.
+pub(crate) fn binary(package: &str, name: &str) -> Result<PathBuf> {
+    Ok(binaries(&[package])?.join(name))
 }
 
 fn run(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {

@@ -35,8 +35,24 @@ pub fn request(method: &str, address: &str, headers: &[(&str, &str)], body: &[u8
     connection.write_all(body)?;
 
     let mut answer = Vec::new();
-    connection.read_to_end(&mut answer)?;
+    let mut part = [0; 8192];
+    // Not every server closes the connection because it is asked to.
+    while !is_whole(&answer) {
+        match connection.read(&mut part)? {
+            0 => break,
+            read => answer.extend_from_slice(&part[..read]),
+        }
+    }
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status line")?;
     Ok(Answer { status, text })
+}
+
+/// Whether the body is as long as its head says.
+fn is_whole(answer: &[u8]) -> bool {
+    const END: &[u8] = b"\r\n\r\n";
+    let Some(head) = answer.windows(END.len()).position(|four| four == END) else { return false };
+    let text = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    length.is_some_and(|length| answer.len() >= head + END.len() + length)
 }

@@ -1,4 +1,5 @@
-//! What must be on the machine before the parts can be installed: Python with venv, Java, Node, `strip`.
+//! What must be on the machine before the parts can be installed: Python with venv, Java, Node, `strip`,
+//! a browser.
 
 use std::process::Command;
 
@@ -11,7 +12,7 @@ struct Prerequisite {
     how: &'static str,
 }
 
-const PREREQUISITES: [Prerequisite; 5] = [
+const PREREQUISITES: [Prerequisite; 7] = [
     Prerequisite {
         what: "Python 3.10 or newer",
         command: &["python3", "--version"],
@@ -41,6 +42,18 @@ const PREREQUISITES: [Prerequisite; 5] = [
         command: &["strip", "--version"],
         accepts: |_| true,
         how: "apt-get install binutils",
+    },
+    Prerequisite {
+        what: "Chromium, to use the page of `dev` as people do",
+        command: &["chromium", "--version"],
+        accepts: |output| version(output).is_some(),
+        how: "apt-get install chromium",
+    },
+    Prerequisite {
+        what: "chromedriver, to drive Chromium",
+        command: &["chromedriver", "--version"],
+        accepts: |output| version(output).is_some(),
+        how: "apt-get install chromium-driver",
     },
 ];
 

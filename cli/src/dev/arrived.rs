@@ -59,7 +59,9 @@ pub(super) fn arrived(far_side: &FarSide, limit: usize, now: Timestamp) -> Vec<A
             };
             kept.iter().map(entry).collect()
         }
-        FarSide::Console => Vec::new(),
+        FarSide::Jira(jira) => jira.tickets().into_iter().map(jira_ticket).collect(),
+        FarSide::Linear(linear) => linear.tickets().into_iter().map(linear_ticket).collect(),
+        FarSide::Console | FarSide::Tickets | FarSide::Nobody => Vec::new(),
     };
     let all: Vec<Arrived> = all;
     all.into_iter().rev().take(limit).collect()
@@ -171,6 +173,34 @@ fn hook(hook: &simulator::Hook) -> Arrived {
         marks: vec!["signature fits".to_owned(), format!("webhook-id {}", hook.id)],
         ..Arrived::default()
     }
+}
+
+fn jira_ticket(ticket: simulator::JiraTicket) -> Arrived {
+    Arrived {
+        title: format!("{} {}", ticket.key, ticket.title),
+        text: cut(&ticket.text),
+        marks: marks(ticket.state, &ticket.labels, ticket.assignee, &ticket.mentions),
+        replies: ticket.comments,
+        ..Arrived::default()
+    }
+}
+
+fn linear_ticket(ticket: simulator::LinearTicket) -> Arrived {
+    Arrived {
+        title: format!("{} {}", ticket.identifier, ticket.title),
+        text: cut(&ticket.text),
+        marks: marks(ticket.state, &ticket.labels, ticket.assignee, &ticket.mentions),
+        replies: ticket.comments,
+        ..Arrived::default()
+    }
+}
+
+fn marks(state: String, labels: &[String], assignee: Option<String>, mentions: &[String]) -> Vec<String> {
+    let mut marks = vec![state];
+    marks.extend(labels.iter().map(|label| format!("label {label}")));
+    marks.extend(assignee.map(|assignee| format!("assigned to {assignee}")));
+    marks.extend(woken(mentions));
+    marks
 }
 
 fn pushover_message(message: PushoverMessage, now: Timestamp) -> Arrived {

@@ -14,7 +14,7 @@ pub(super) struct Shown {
     pub(super) name: String,
     /// Its `type`.
     pub(super) kind: String,
-    /// `None` where nothing has been delivered to it yet.
+    /// `None` for a tracker: it is never paused.
     pub(super) health: Option<DestinationHealth>,
     pub(super) far_side: Side,
 }
@@ -25,6 +25,8 @@ pub(super) enum Side {
     Real,
     /// The log of this process.
     Log,
+    /// A tracker of the file.
+    Tickets,
     StandIn {
         condition: Condition,
         arrived: Vec<Arrived>,
@@ -51,12 +53,20 @@ pub(super) fn render(destinations: &[Shown]) -> String {
     html
 }
 
+/// What tickets each tracker holds; nothing where the file has none.
+pub(super) fn render_trackers(trackers: &[Shown]) -> String {
+    if trackers.is_empty() {
+        return String::new();
+    }
+    "<h2>Trackers</h2>\n".to_owned() + &joined(trackers.iter().map(place))
+}
+
 fn place(shown: &Shown) -> String {
     let mut html = format!(
         "<section class=place>\n<header><b>{}</b> <span class=quiet>{}</span> {}",
         Text(&shown.name),
         Text(&shown.kind),
-        health(shown.health.as_ref()),
+        shown.health.as_ref().map_or_else(String::new, health),
     );
     if let Side::StandIn { condition, .. } = &shown.far_side {
         html.push_str(&switch(&shown.name, *condition));
@@ -67,6 +77,7 @@ fn place(shown: &Shown) -> String {
         Side::Log => {
             html.push_str("<p class=quiet>It writes a line into the log, where this command was started.</p>\n");
         }
+        Side::Tickets => html.push_str("<p class=quiet>Its tickets are in the tracker that it names.</p>\n"),
         Side::StandIn { arrived, .. } if arrived.is_empty() => {
             html.push_str("<p class=quiet>Nothing has arrived yet.</p>\n");
         }
@@ -75,10 +86,10 @@ fn place(shown: &Shown) -> String {
     html + "</section>\n"
 }
 
-fn health(health: Option<&DestinationHealth>) -> String {
-    let Some(health) = health.filter(|health| health.state != Circuit::Open || health.failures > 0) else {
+fn health(health: &DestinationHealth) -> String {
+    if health.state == Circuit::Open && health.failures == 0 {
         return "<span class=good>open</span>".to_owned();
-    };
+    }
     let class = if health.state == Circuit::Paused { "bad" } else { "wait" };
     let mut said = health.state.as_str().to_owned();
     if health.state == Circuit::Open {
@@ -150,8 +161,9 @@ mod tests {
             ..DestinationHealth::new("phone".parse().expect("a name"))
         };
         let said = "paused since 00:00:00, next probe 00:00:30, parked: 3 (it answered &lt;500&gt;)";
-        assert_eq!(health(Some(&paused)), format!("<span class=bad>{said}</span>"));
-        assert_eq!(health(None), "<span class=good>open</span>");
+        assert_eq!(health(&paused), format!("<span class=bad>{said}</span>"));
+        let new = DestinationHealth::new("phone".parse().expect("a name"));
+        assert_eq!(health(&new), "<span class=good>open</span>");
     }
 
     #[test]

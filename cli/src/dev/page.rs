@@ -8,6 +8,7 @@ use simulator::{Direction, Exchange};
 
 use super::destinations::{self, Shown};
 use super::html::{Text, button, joined, table};
+use super::sentry_ui::{self, Rule};
 use super::stand_ins::StandInCall;
 
 /// Everything that the page shows.
@@ -19,12 +20,15 @@ pub(super) struct View {
     pub(super) installations: Vec<Installed>,
     pub(super) projects: Vec<String>,
     pub(super) issues: Vec<Issue>,
+    /// By name.
+    pub(super) rules: Vec<Rule>,
     pub(super) deliveries: Vec<DeliveryRecord>,
     /// In the queues, visible or not.
     pub(super) waiting_events: u64,
     pub(super) waiting_deliveries: u64,
     /// In the file's order.
     pub(super) destinations: Vec<Shown>,
+    pub(super) trackers: Vec<Shown>,
     pub(super) wire: Vec<Exchange>,
     pub(super) calls: Vec<StandInCall>,
     /// The routes file's text.
@@ -98,14 +102,16 @@ impl View {
              <label>Level <select name=level>{levels}</select></label>
 \
              <input name=title aria-label=Title value=\"ValueError: division by zero\" maxlength=200 required><button>New issue</button></form>\n\
-             <main class=live id=happened>\n{}{}{}{}</main>\n\
+             <main class=live id=happened>\n{}{}{}{}{}{}</main>\n\
              <h2>Routes</h2>\n<details><summary>The file in force</summary><pre>{}</pre></details>\n\
              <script nonce=\"{}\">{SCRIPT}</script>\n</html>\n",
             destinations::STYLE,
             self.sentry(),
             self.issues(),
+            sentry_ui::rules(&self.rules, &self.issues.iter().map(|issue| issue.id).collect::<Vec<_>>()),
             self.arrived(),
             destinations::render(&self.destinations),
+            destinations::render_trackers(&self.trackers),
             self.wire(),
             Text(&self.routes),
             Text(nonce),
@@ -141,7 +147,7 @@ impl View {
                 press("/regress", "Regress")
             };
             format!(
-                "<td>{id}<td>{}<td>{}<td><span class={status}>{}{assignee}</span><td>{}{}{}{over}",
+                "<td>{id}<td>{}<td><a href=\"/sentry/issues/{id}\">{}</a><td><span class={status}>{}{assignee}</span><td>{}{}{}{over}",
                 Text(&issue.project),
                 Text(&issue.title),
                 issue.status,
@@ -357,6 +363,7 @@ mod tests {
             said: Some(evil()),
             installations: vec![Installed { id: evil(), at_sentry: Some("pending"), here: None }],
             projects: vec![evil()],
+            rules: vec![Rule { name: evil() }],
             issues: vec![Issue { id: 1, project: evil(), title: evil(), status: "unresolved", assignee: None }],
             deliveries: vec![record()],
             waiting_events: 1,
@@ -370,6 +377,7 @@ mod tests {
                     arrived: vec![message("https://sentry.example/\"><script>"), message("javascript:alert(1)")],
                 },
             }],
+            trackers: vec![Shown { name: evil(), kind: evil(), health: None, far_side: Side::Real }],
             calls: vec![StandInCall {
                 at: Timestamp::UNIX_EPOCH,
                 destination: evil(),
@@ -395,9 +403,9 @@ mod tests {
         assert_eq!(html.matches("<script").count(), 1, "only the page's own");
         assert!(!html.contains("</textarea>") && !html.contains("alert('1')"));
         assert!(!html.contains("href=\"javascript:"));
-        // said; installation twice; project; issue twice; delivery 5 with its warning; destination 2, and by its two
-        // buttons; messages 5 and 4; wire 4; call 2; routes.
-        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;").count(), 31);
+        // said; installation twice; project; issue twice; rule and its button; delivery 5 with its warning; destination 2, and by its two
+        // buttons; tracker 2; messages 5 and 4; wire 4; call 2; routes.
+        assert_eq!(html.matches("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;").count(), 35);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use serde::Deserialize;
 use shared::ids::DestinationName;
 use shared::ports::{
@@ -20,7 +21,8 @@ use super::arrived::arrived;
 use super::destinations::{Shown, Side};
 use super::guard;
 use super::page::{Installed, Issue, LEVELS, View};
-use super::stand_ins::{Condition, FarSide, StandIns};
+use super::sentry_ui::{self, Rule};
+use super::stand_ins::{Condition, FarSide, Place, StandIns};
 use crate::bundle::Bundle;
 
 /// Of what arrived at one destination.
@@ -29,9 +31,9 @@ const SHOWN_ARRIVED: usize = 8;
 const SHOWN: usize = 50;
 const SHOWN_FOR: Duration = Duration::from_hours(24);
 
-struct Desk {
-    sentry: Simulator,
-    bundle: Arc<Bundle>,
+pub(super) struct Desk {
+    pub(super) sentry: Simulator,
+    pub(super) bundle: Arc<Bundle>,
     /// `None`: the destinations are real.
     stand_ins: Option<StandIns>,
     done: Mutex<Done>,
@@ -62,6 +64,13 @@ pub(super) fn router(sentry: Simulator, bundle: Arc<Bundle>, stand_ins: Option<S
         .route("/regress", post(regress))
         .route("/resend", post(resend))
         .route("/condition", post(set_condition))
+        .route("/sentry/rule", get(sentry_ui::show_rule).post(sentry_ui::save_rule))
+        .route("/sentry/rule/trigger", post(sentry_ui::trigger))
+        .route("/sentry/options", get(sentry_ui::options))
+        .route("/sentry/issues/{issue}", get(sentry_ui::show_issue))
+        .route("/sentry/issues/{issue}/create", post(sentry_ui::create))
+        .route("/sentry/issues/{issue}/link", post(sentry_ui::link))
+        .route("/sentry/issues/{issue}/unlink", post(sentry_ui::unlink))
         .route_layer(middleware::from_fn(guard::own_requests_only))
         .with_state(Arc::new(Desk { sentry, bundle, stand_ins, done: Mutex::default() }))
 }
@@ -71,7 +80,12 @@ impl Desk {
         self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, said: String) -> Redirect {
+    /// One of the issues that were made here.
+    pub(super) fn issue(&self, id: u64) -> Option<Issue> {
+        self.done().issues.iter().find(|issue| issue.id == id).cloned()
+    }
+
+    pub(super) fn say(&self, said: String) -> Redirect {
         self.done().said = Some(said);
         Redirect::to("/")
     }
@@ -101,9 +115,8 @@ impl Desk {
             let shown = stand_ins.places().into_iter().map(|place| {
                 let far_side = match &place.far_side {
                     FarSide::Console => Side::Log,
-                    far_side => {
-                        Side::StandIn { condition: place.condition, arrived: arrived(far_side, SHOWN_ARRIVED, now) }
-                    }
+                    FarSide::Tickets => Side::Tickets,
+                    _ => stand_in(&place, now),
                 };
                 (place.name, place.kind, far_side)
             });
@@ -122,6 +135,28 @@ impl Desk {
             destinations.push(Shown { name, kind, health, far_side });
         }
         Ok(destinations)
+    }
+
+    /// Those of the file in force.
+    fn trackers(&self, text: &str) -> Vec<Shown> {
+        let now = SystemClock.now();
+        if let Some(stand_ins) = &self.stand_ins {
+            let shown = stand_ins.trackers().into_iter().map(|place| Shown {
+                far_side: stand_in(&place, now),
+                name: place.name,
+                kind: place.kind,
+                health: None,
+            });
+            return shown.collect();
+        }
+        let routes = Routes::compile(text).unwrap_or_default();
+        let real = |tracker: &shared::routing::Tracker| Shown {
+            name: tracker.name.to_string(),
+            kind: tracker.kind.clone(),
+            health: None,
+            far_side: Side::Real,
+        };
+        routes.trackers().map(real).collect()
     }
 
     async fn view(&self) -> Result<View, StoreError> {
@@ -146,12 +181,14 @@ impl Desk {
         Ok(View {
             said,
             installations,
+            rules: self.sentry.rules().into_iter().map(|name| Rule { name }).collect(),
             projects: self.sentry.config().projects.iter().map(|project| project.name.clone()).collect(),
             issues: issues.into_iter().rev().take(SHOWN).collect(),
             deliveries: platform.deliveries().recent(now - SHOWN_FOR, now, SHOWN).await?,
             waiting_events: platform.events().depth().await?,
             waiting_deliveries: platform.outbox().depth().await?,
             destinations: self.destinations(&routes).await?,
+            trackers: self.trackers(&routes),
             calls: self.stand_ins.as_ref().map(|all| all.calls().into_iter().take(SHOWN).collect()).unwrap_or_default(),
             wire: self.sentry.log().into_iter().rev().take(SHOWN).collect(),
             routes,
@@ -169,6 +206,30 @@ impl Desk {
             config.redirect_url.as_deref().unwrap_or_default(),
         )
     }
+
+    /// A page, made with the nonce of its one script.
+    pub(super) fn respond(&self, page: impl FnOnce(&str) -> String) -> Response {
+        let nonce = shared::ids::hex(&SystemChance.bytes::<16>());
+        let mut response = page(&nonce).into_response();
+        let headers = response.headers_mut();
+        let fixed: [(HeaderName, &str); 4] = [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            // `no-referrer` would take the Origin from the page's own forms.
+            (header::REFERRER_POLICY, "same-origin"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        ];
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        match HeaderValue::try_from(self.policy(&nonce)) {
+            Ok(policy) => {
+                headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+                response
+            }
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
 }
 
 async fn show(State(desk): Shared) -> Response {
@@ -179,26 +240,7 @@ async fn show(State(desk): Shared) -> Response {
             return (StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read; the log says why\n").into_response();
         }
     };
-    let nonce = shared::ids::hex(&SystemChance.bytes::<16>());
-    let mut response = view.render(&nonce).into_response();
-    let headers = response.headers_mut();
-    let fixed: [(HeaderName, &str); 4] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        // `no-referrer` would take the Origin from the page's own forms.
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    match HeaderValue::try_from(desk.policy(&nonce)) {
-        Ok(policy) => {
-            headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-            response
-        }
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
+    desk.respond(|nonce| view.render(nonce))
 }
 
 /// As a user's browser after *Accept & Install*: with the grant code to the app's Redirect URL, while the webhook is on
@@ -340,8 +382,12 @@ async fn set_condition(State(desk): Shared, Form(form): Form<OfDestination>) -> 
     })
 }
 
+fn stand_in(place: &Place, now: Timestamp) -> Side {
+    Side::StandIn { condition: place.condition, arrived: arrived(&place.far_side, SHOWN_ARRIVED, now) }
+}
+
 /// What became of a webhook, in a sentence.
-fn told(delivery: &Delivery) -> String {
+pub(super) fn told(delivery: &Delivery) -> String {
     use simulator::NotSent;
     let event = &delivery.event;
     let again = if delivery.is_retried() { " Sentry tries again later." } else { "" };

@@ -1,4 +1,4 @@
-//! What stands in for the destinations of a routes file, in this process: each destination is called at a made-up host
+//! What stands in for the destinations and trackers of a routes file, in this process: each is called at a made-up host
 //! of its own, and whatever secret it names is made up too. Nothing of it leaves the process.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use shared::outgoing::Reqwest;
 use shared::ports::{BusError, BusEvent, CallError, Outgoing, Policy};
-use simulator::{Discord, Mattermost, PagerDuty, Receiver, Simulator, Slack, Teams};
+use simulator::{Discord, Jira, Linear, Mattermost, PagerDuty, Receiver, Simulator, Slack, Teams};
 use toml::{Spanned, Value};
 use tower::ServiceExt;
 
@@ -38,6 +38,12 @@ pub(crate) enum FarSide {
     Webhook(Receiver),
     Pushover(Simulator),
     Bus(Arc<Mutex<Vec<BusEvent>>>),
+    Jira(Jira),
+    Linear(Linear),
+    /// A tracker without a stand-in: it answers 404 to everything.
+    Nobody,
+    /// Tickets: they are opened in a tracker of the file.
+    Tickets,
     /// It writes into the log: nothing arrives anywhere else.
     Console,
 }
@@ -84,6 +90,8 @@ struct State {
     places: Vec<Place>,
     /// Those of the file, in its order.
     in_force: Vec<usize>,
+    /// Its trackers.
+    trackers: Vec<usize>,
     calls: VecDeque<StandInCall>,
 }
 
@@ -99,8 +107,12 @@ pub(crate) struct StandIns {
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    destination: Vec<Spanned<BTreeMap<String, Spanned<Value>>>>,
+    destination: Vec<Block>,
+    #[serde(default)]
+    tracker: Vec<Block>,
 }
+
+type Block = Spanned<BTreeMap<String, Spanned<Value>>>;
 
 impl StandIns {
     pub(crate) fn new() -> Self {
@@ -121,6 +133,10 @@ impl StandIns {
             ("pagerduty-routing_key", "0".repeat(32)),
             ("webhook-url", format!("https://{HOSTS}/hook")),
             ("webhook-secret", WEBHOOK_SECRET.to_owned()),
+            ("github-token", "made-up".to_owned()),
+            ("gitlab-token", "made-up".to_owned()),
+            ("linear-token", Linear::default().api_key().to_owned()),
+            ("jira-token", Jira::cloud().token().to_owned()),
         ];
         values.map(|(name, value)| format!("{name} = {}\n", Value::String(value))).concat()
     }
@@ -131,39 +147,49 @@ impl StandIns {
         let file: File = toml::from_str(text)?;
         let mut state = self.state();
         let mut edits = Vec::new();
-        let mut in_force = Vec::new();
-        for destination in &file.destination {
-            let keys = destination.get_ref();
-            let word = |key: &str| keys.get(key).and_then(|value| value.get_ref().as_str()).unwrap_or_default();
-            let (name, kind) = (word("name").to_owned(), word("type").to_owned());
-            let mut account: BTreeMap<String, String> = BTreeMap::new();
-            for (key, value) in keys {
-                let Some(secret) = value.get_ref().as_str().and_then(|text| text.strip_prefix("secret:")) else {
-                    continue;
-                };
-                account.insert(key.clone(), secret.to_owned());
-                edits.push((value.span(), made_up(&kind, key)));
-            }
-            let channel = word("channel").strip_prefix("secret:").map_or(word("channel"), |_| "alerts");
-            account.insert("#".to_owned(), channel.trim_start_matches('#').to_owned());
-            let number = self.number(&mut state.places, name, kind.clone(), account);
-            in_force.push(number);
-            if kind != "console" {
-                let address = format!("\"http://{number}.{HOSTS}\"");
-                match (keys.get("base_url"), keys.get("type")) {
-                    (Some(given), _) => edits.push((given.span(), address)),
-                    (None, Some(of_type)) => {
-                        let is_inline = text[destination.span()].starts_with('{');
-                        let parted = if is_inline { "," } else { "\n" };
-                        edits.push((of_type.span(), format!("\"{kind}\"{parted} base_url = {address}")));
-                    }
-                    (None, None) => {}
+        let mut fill = |blocks: &[Block], places: &mut Vec<Place>| -> Vec<usize> {
+            blocks.iter().map(|block| self.fill_in_block(text, block, places, &mut edits)).collect()
+        };
+        let in_force = fill(&file.destination, &mut state.places);
+        let trackers = fill(&file.tracker, &mut state.places);
+        text.clone_into(&mut state.text);
+        (state.in_force, state.trackers) = (in_force, trackers);
+        Ok(edited(text, edits))
+    }
+
+    /// The number of the block's place.
+    fn fill_in_block(&self, text: &str, block: &Block, places: &mut Vec<Place>, edits: &mut Edits) -> usize {
+        let keys = block.get_ref();
+        let word = |key: &str| keys.get(key).and_then(|value| value.get_ref().as_str()).unwrap_or_default();
+        let (name, kind) = (word("name").to_owned(), word("type").to_owned());
+        let mut account: BTreeMap<String, String> = BTreeMap::new();
+        for (key, value) in keys {
+            let Some(secret) = value.get_ref().as_str().and_then(|text| text.strip_prefix("secret:")) else {
+                continue;
+            };
+            account.insert(key.clone(), secret.to_owned());
+            edits.push((value.span(), made_up(&kind, key)));
+        }
+        let channel = word("channel").strip_prefix("secret:").map_or(word("channel"), |_| "alerts");
+        account.insert("#".to_owned(), channel.trim_start_matches('#').to_owned());
+        if let Some(email) = keys.get("email").filter(|_| kind == "jira") {
+            account.insert("email".to_owned(), word("email").to_owned());
+            edits.push((email.span(), format!("\"{}\"", Jira::cloud().email())));
+        }
+        let number = self.number(places, name, kind.clone(), account);
+        if !matches!(places[number].far_side, FarSide::Console | FarSide::Tickets) {
+            let address = format!("\"http://{number}.{HOSTS}\"");
+            match (keys.get("base_url"), keys.get("type")) {
+                (Some(given), _) => edits.push((given.span(), address)),
+                (None, Some(of_type)) => {
+                    let is_inline = text[block.span()].starts_with('{');
+                    let parted = if is_inline { "," } else { "\n" };
+                    edits.push((of_type.span(), format!("\"{kind}\"{parted} base_url = {address}")));
                 }
+                (None, None) => {}
             }
         }
-        text.clone_into(&mut state.text);
-        state.in_force = in_force;
-        Ok(edited(text, edits))
+        number
     }
 
     fn number(&self, places: &mut Vec<Place>, name: String, kind: String, account: BTreeMap<String, String>) -> usize {
@@ -206,6 +232,11 @@ impl StandIns {
             "webhook" => FarSide::Webhook(Receiver::in_real_time(WEBHOOK_SECRET)),
             "pushover" => FarSide::Pushover(Simulator::new(simulator::Config::default())),
             "eventbridge" => FarSide::Bus(Arc::default()),
+            "jira" if account.contains_key("email") => FarSide::Jira(Jira::cloud()),
+            "jira" => FarSide::Jira(Jira::data_center()),
+            "linear" => FarSide::Linear(Linear::default()),
+            "github" | "gitlab" => FarSide::Nobody,
+            kind if kind.ends_with("-issue") => FarSide::Tickets,
             _ => FarSide::Console,
         }
     }
@@ -214,6 +245,12 @@ impl StandIns {
     pub(crate) fn places(&self) -> Vec<Place> {
         let state = self.state();
         state.in_force.iter().map(|number| state.places[*number].clone()).collect()
+    }
+
+    /// Its trackers.
+    pub(crate) fn trackers(&self) -> Vec<Place> {
+        let state = self.state();
+        state.trackers.iter().map(|number| state.places[*number].clone()).collect()
     }
 
     /// The file in force, as it was written.
@@ -226,11 +263,11 @@ impl StandIns {
         self.state().calls.iter().rev().cloned().collect()
     }
 
-    /// Whether there is a destination of that name.
+    /// Whether there is a destination or tracker of that name.
     pub(crate) fn set_condition(&self, name: &str, condition: Condition) -> bool {
         let mut state = self.state();
-        let State { places, in_force, .. } = &mut *state;
-        let found = in_force.iter().copied().find(|number| places[*number].name == name);
+        let State { places, in_force, trackers, .. } = &mut *state;
+        let found = in_force.iter().chain(&*trackers).copied().find(|number| places[*number].name == name);
         found.map(|number| places[number].condition = condition).is_some()
     }
 
@@ -320,7 +357,9 @@ async fn answer(far_side: &FarSide, request: Request<Bytes>, policy: Policy) -> 
         FarSide::PagerDuty(pagerduty) => pagerduty.router(),
         FarSide::Webhook(receiver) => receiver.router(),
         FarSide::Pushover(pushover) => pushover.pushover_router(),
-        FarSide::Bus(_) | FarSide::Console => axum::Router::new(),
+        FarSide::Jira(jira) => jira.router(),
+        FarSide::Linear(linear) => linear.router(),
+        FarSide::Bus(_) | FarSide::Console | FarSide::Tickets | FarSide::Nobody => axum::Router::new(),
     };
     let response = router.oneshot(request.map(axum::body::Body::from)).await.unwrap_or_else(|never| match never {});
     let (parts, body) = response.into_parts();
@@ -337,12 +376,16 @@ fn made_up(kind: &str, key: &str) -> String {
         | ("slack", "url" | "bot_token")
         | ("discord" | "mattermost" | "teams", "url")
         | ("pagerduty", "routing_key")
-        | ("webhook", "url" | "secret") => format!("\"secret:{kind}-{key}\""),
+        | ("webhook", "url" | "secret")
+        | ("github" | "gitlab" | "jira" | "linear", "token") => format!("\"secret:{kind}-{key}\""),
         _ => "\"made-up\"".to_owned(),
     }
 }
 
-fn edited(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+/// Places of the text, and what stands there instead.
+type Edits = Vec<(Range<usize>, String)>;
+
+fn edited(text: &str, mut edits: Edits) -> String {
     edits.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
     let mut text = text.to_owned();
     for (place, instead) in edits {

@@ -85,10 +85,11 @@ impl UserSees {
 }
 
 impl Simulator {
-    /// The app's components from now on.
-    pub fn set_schema(&self, schema: Value) -> Result<(), SchemaRefused> {
-        check_schema(&schema)?;
-        locked(&self.0.state).schema = Some(schema);
+    /// The app's components from now on; `None` for none.
+    pub fn set_schema(&self, schema: impl Into<Option<Value>>) -> Result<(), SchemaRefused> {
+        let schema = schema.into();
+        schema.as_ref().map_or(Ok(()), check_schema)?;
+        locked(&self.0.state).schema = schema;
         Ok(())
     }
 
