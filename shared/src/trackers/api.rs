@@ -9,11 +9,14 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::destinations::one_line;
 use crate::destinations::settings::Settings;
 use crate::ports::{CallError, Clock, Outgoing, Platform, Policy};
 
 /// Of an answer, this much is read.
 const MAX_ANSWER_BYTES: usize = 2 * 1024 * 1024;
+/// Of what a tracker says of its refusal, this much is told.
+const MAX_REASON: usize = 200;
 /// No call is given less.
 const LEAST_TIME: Duration = Duration::from_millis(200);
 
@@ -137,5 +140,160 @@ impl<'a> Api<'a> {
             Err(error @ CallError::AddressRefused) => Err(TrackerError::Misconfigured(error.to_string())),
             Err(error) => Err(TrackerError::Unreachable(error)),
         }
+    }
+
+    /// [`Self::call`], judged by its status; an answer without a body is `null`. `what` is what a person has named and
+    /// the tracker may not know; `reason` finds the tracker's own word on a refusal.
+    pub async fn json(
+        &self,
+        request: Request<Bytes>,
+        what: &str,
+        reason: fn(&Value) -> Option<String>,
+    ) -> Result<Value, TrackerError> {
+        judge(&self.call(request).await?, self.now(), what, reason)
+    }
+}
+
+/// A header that holds a secret, which stands at `key` of the file.
+pub(super) fn secret_header(value: &str, key: &str) -> Result<HeaderValue, TrackerError> {
+    let malformed = |_| TrackerError::Misconfigured(format!("its `{key}` holds what no token has, like a line break"));
+    let mut header = HeaderValue::from_str(value).map_err(malformed)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Text as one segment of a path or one value of a query: nothing in it ends either.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            _ => {
+                let hex = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+                encoded.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+            }
+        }
+    }
+    encoded
+}
+
+fn judge(
+    answer: &Response<Bytes>,
+    now: Timestamp,
+    what: &str,
+    reason: fn(&Value) -> Option<String>,
+) -> Result<Value, TrackerError> {
+    let status = answer.status().as_u16();
+    let body = serde_json::from_slice::<Value>(answer.body()).ok();
+    let reason = || {
+        let said = body.as_ref().and_then(reason).map(|said| one_line(&said, MAX_REASON));
+        said.filter(|said| !said.is_empty()).unwrap_or_else(|| "no reason given".to_owned())
+    };
+    match status {
+        200..=299 if answer.body().is_empty() => Ok(Value::Null),
+        200..=299 => body.ok_or_else(|| TrackerError::NotUnderstood("no JSON".to_owned())),
+        // Not followed: the token would go along.
+        300..=399 => Err(TrackerError::Refused {
+            status,
+            reason: format!("`{what}` has moved: check its name, and the tracker's `base_url`"),
+        }),
+        401 => Err(TrackerError::Unauthorized),
+        429 => Err(TrackerError::Throttled { until: until(answer, now) }),
+        // GitHub's way to say 429.
+        403 if is_used_up(answer) => Err(TrackerError::Throttled { until: until(answer, now) }),
+        403 => Err(TrackerError::Forbidden(reason())),
+        404 => Err(TrackerError::NotFound(what.to_owned())),
+        408 | 425 | 500..=599 => Err(TrackerError::Failing { status, until: until(answer, now) }),
+        _ => Err(TrackerError::Refused { status, reason: reason() }),
+    }
+}
+
+fn is_used_up(answer: &Response<Bytes>) -> bool {
+    let none_is_left = |name| answer.headers().get(name).is_some_and(|left| left.as_bytes() == b"0");
+    answer.headers().contains_key(http::header::RETRY_AFTER) || none_is_left("x-ratelimit-remaining")
+}
+
+/// `Retry-After`; else when the window ends, in seconds since 1970, where nothing is left of it.
+fn until(answer: &Response<Bytes>, now: Timestamp) -> Option<Timestamp> {
+    let at = |name| -> Option<Timestamp> {
+        let seconds = answer.headers().get(name)?.to_str().ok()?.trim().parse().ok()?;
+        Timestamp::from_second(seconds).ok().filter(|at| *at > now)
+    };
+    let of_window = || at("x-ratelimit-reset").or_else(|| at("ratelimit-reset"));
+    let is_throttled = matches!(answer.status().as_u16(), 403 | 429);
+    crate::sentry::limits::retry_after(answer.headers(), now).or_else(|| of_window().filter(|_| is_throttled))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_means_what_its_status_says_in_a_persons_words() {
+        let now = Timestamp::from_second(1_700_000_000).unwrap();
+        let message = |body: &Value| body["message"].as_str().map(str::to_owned);
+        let judged = |status: u16, header: Option<(&str, &str)>, body: &str| {
+            let mut answer = Response::builder().status(status);
+            if let Some((name, value)) = header {
+                answer = answer.header("x-ratelimit-reset", "1700000060").header(name, value);
+            }
+            let answer = answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+            judge(&answer, now, "acme/backend", message)
+                .map_or_else(|error| (error.to_string(), error.status().as_u16()), |value| (value.to_string(), 200))
+        };
+        let said = r#"{"message":"Said\nso."}"#;
+        let page = "<html><b>no</b></html>";
+        let cases = [
+            (200, None, r#"{"a":1}"#, r#"{"a":1}"#, 200),
+            (204, None, "", "null", 200),
+            (200, None, page, "answers what is not understood (no JSON): check its `base_url`", 502),
+            (
+                301,
+                None,
+                said,
+                "refuses this (301): `acme/backend` has moved: check its name, and the tracker's `base_url`",
+                400,
+            ),
+            (401, None, said, "does not know its token (401): its operator must renew it", 502),
+            (403, None, said, "does not allow this (403): Said so.", 400),
+            (403, None, page, "does not allow this (403): no reason given", 400),
+            (
+                403,
+                Some(("x-ratelimit-remaining", "0")),
+                said,
+                "has taken too many requests (429): try again after 2023-11-14T22:14:20Z",
+                429,
+            ),
+            (403, Some(("x-ratelimit-remaining", "7")), said, "does not allow this (403): Said so.", 400),
+            (
+                403,
+                Some(("retry-after", "120")),
+                said,
+                "has taken too many requests (429): try again after 2023-11-14T22:15:20Z",
+                429,
+            ),
+            (429, None, said, "has taken too many requests (429): try again in a minute", 429),
+            (
+                404,
+                None,
+                said,
+                "does not know `acme/backend`, or its token may not see it (404): check the name and the token's rights",
+                400,
+            ),
+            (410, None, said, "refuses this (410): Said so.", 400),
+            (422, None, "{}", "refuses this (422): no reason given", 400),
+            (502, None, page, "is in trouble (502): try again in a minute", 502),
+        ];
+        for (status, header, body, text, answered) in cases {
+            assert_eq!(judged(status, header, body), (text.to_owned(), answered), "{status} {header:?} {body}");
+        }
+    }
+
+    #[test]
+    fn what_goes_into_a_path_ends_nothing_and_a_secret_is_never_shown() {
+        assert_eq!(encoded("a b/../c?d#e&f=ä%"), "a%20b%2F..%2Fc%3Fd%23e%26f%3D%C3%A4%25");
+        assert_eq!(format!("{:?}", secret_header("hidden", "token").unwrap()), "Sensitive");
+        let bad = secret_header("hid\nden", "token").unwrap_err();
+        assert_eq!(bad.to_string(), "is not configured: its `token` holds what no token has, like a line break");
     }
 }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
 use crate::destinations::kind::{Key, Takes};
 
-pub static KIND: TrackerKind = TrackerKind {
+pub(super) static KIND: TrackerKind = TrackerKind {
     name: "github",
     keys: &[Key::new("token", Takes::Secret)],
     needs: &["token"],

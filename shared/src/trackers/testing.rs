@@ -33,6 +33,10 @@ impl Wire for Plugged {
     fn call(&self, request: Request<Bytes>, policy: Policy) -> Answering<'_> {
         assert!(policy.guarded);
         let router = self.0.clone();
+        let mut request = request;
+        // As every outgoing call has one.
+        let agent = http::HeaderValue::from_static("sentry-switchboard/0");
+        request.headers_mut().insert(http::header::USER_AGENT, agent);
         Box::pin(async move {
             let answer =
                 router.oneshot(request.map(axum::body::Body::from)).await.unwrap_or_else(|never| match never {});
