@@ -8,6 +8,7 @@ mod github;
 mod gitlab;
 mod jira;
 mod linear;
+mod markdown;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -6,8 +6,10 @@ mod deliver;
 mod discord;
 mod events;
 mod faults;
+mod github;
 mod jira;
 mod linear;
+mod markdown;
 mod mattermost;
 mod ordered;
 mod pagerduty;
@@ -33,6 +35,7 @@ pub use events::{
     Alert, AlertUrls, Announcement, Assignee, Created, Install, Installed, NewIssue, Order, UninstallFailed, Unknown,
 };
 pub use faults::{Endpoint, Fault, Faults};
+pub use github::{GitHub, GitHubIssue};
 pub use jira::{Jira, JiraEdition, JiraTicket};
 pub use linear::{Linear, LinearTicket};
 pub use mattermost::{Mattermost, MattermostPost};

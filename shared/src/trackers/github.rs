@@ -1,17 +1,31 @@
-//! GitHub.
+//! GitHub's issues, by its REST API: <https://docs.github.com/en/rest/issues/issues?apiVersion=2022-11-28>.
+//!
+//! A ticket is found again by its marker, which is its text's last line. The search lags behind, so the newest issues
+//! are looked through first.
 
 use async_trait::async_trait;
+use http::{HeaderValue, Method, header};
+use serde_json::{Value, json};
 
-use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
+use super::api::{encoded, secret_header};
+use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown};
 use crate::destinations::kind::{Key, Takes};
+use crate::destinations::one_line;
+
+const BASE: &str = "https://api.github.com";
+const MAX_TITLE: usize = 256;
+const MAX_TEXT: usize = 65_536;
+/// Pages of a listing that are looked through, each of [`A_PAGE`].
+const PAGES: usize = 3;
+const A_PAGE: usize = 100;
 
 pub(super) static KIND: TrackerKind = TrackerKind {
     name: "github",
     keys: &[Key::new("token", Takes::Secret)],
     needs: &["token"],
     projects_key: "repositories",
-    max_title: 256,
-    max_text: 65536,
+    max_title: MAX_TITLE,
+    max_text: MAX_TEXT,
     tracker: &GitHub,
 };
 
@@ -19,43 +33,240 @@ struct GitHub;
 
 #[async_trait]
 impl Tracker for GitHub {
-    async fn projects(&self, _api: &Api<'_>, _query: &str) -> Result<Vec<Choice>, TrackerError> {
-        todo!()
+    /// Those that the token's owner works in: a search would offer anybody's.
+    async fn projects(&self, api: &Api<'_>, query: &str) -> Result<Vec<Choice>, TrackerError> {
+        let repositories = listed(api, "/user/repos?sort=pushed", "the token's repositories").await?;
+        let usable = repositories.iter().filter(|one| one["has_issues"] != false && one["archived"] != true);
+        let names = usable.filter_map(|one| one["full_name"].as_str());
+        Ok(names.filter(|name| fits(name, query)).map(|name| Choice::new(name, name)).collect())
     }
 
-    async fn labels(&self, _api: &Api<'_>, _project: &str, _query: &str) -> Result<Vec<Choice>, TrackerError> {
-        todo!()
+    async fn labels(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
+        let labels = listed(api, &format!("{}/labels?", repository(project)?), project).await?;
+        let names = labels.iter().filter_map(|label| label["name"].as_str());
+        Ok(names.filter(|name| fits(name, query)).map(|name| Choice::new(name, name)).collect())
     }
 
-    async fn assignees(&self, _api: &Api<'_>, _project: &str, _query: &str) -> Result<Vec<Choice>, TrackerError> {
-        todo!()
+    async fn assignees(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
+        let people = listed(api, &format!("{}/assignees?", repository(project)?), project).await?;
+        let names = people.iter().filter_map(|person| person["login"].as_str());
+        Ok(names.filter(|name| fits(name, query)).map(|name| Choice::new(name, name)).collect())
     }
 
-    async fn tickets(&self, _api: &Api<'_>, _project: &str, _query: &str) -> Result<Vec<Choice>, TrackerError> {
-        todo!()
+    async fn tickets(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
+        let path = repository(project)?;
+        let mut issues = Vec::new();
+        if let Some(number) = number_of(project, query)
+            && let Ok(issue) = send(api, Method::GET, &format!("{path}/issues/{number}"), None, project).await
+        {
+            issues.push(issue);
+        }
+        if query.trim().is_empty() {
+            let newest = format!("{path}/issues?state=open&sort=created&direction=desc&per_page={A_PAGE}");
+            issues.extend(entries(send(api, Method::GET, &newest, None, project).await?)?);
+        } else if issues.is_empty() {
+            issues = searched(api, project, query, "title").await?;
+        }
+        issues.sort_by_key(|issue| issue["state"] != "open");
+        let issues = issues.iter().filter(|issue| issue["pull_request"].is_null());
+        let choices = issues.filter_map(|issue| {
+            let (number, title) = (issue["number"].as_u64()?, one_line(issue["title"].as_str()?, 100));
+            let closed = if issue["state"] == "open" { "" } else { " (closed)" };
+            Some(Choice::new(number.to_string(), format!("#{number} {title}{closed}")))
+        });
+        Ok(choices.collect())
     }
 
-    async fn read(&self, _api: &Api<'_>, _project: &str, _id: &str) -> Result<Ticket, TrackerError> {
-        todo!()
+    async fn read(&self, api: &Api<'_>, project: &str, id: &str) -> Result<Ticket, TrackerError> {
+        let path = repository(project)?;
+        let named = one_line(id, 80);
+        let number = number_of(project, id).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
+        let issue = send(api, Method::GET, &format!("{path}/issues/{number}"), None, &named).await?;
+        if !issue["pull_request"].is_null() {
+            let reason = format!("#{number} is a pull request, not an issue: give an issue's number");
+            return Err(TrackerError::Refused { status: 422, reason });
+        }
+        ticket(project, &issue)
     }
 
-    async fn find(&self, _api: &Api<'_>, _project: &str, _marker: &str) -> Result<Option<Ticket>, TrackerError> {
-        todo!()
+    async fn find(&self, api: &Api<'_>, project: &str, marker: &str) -> Result<Option<Ticket>, TrackerError> {
+        let holds = |issue: &Value| issue["pull_request"].is_null() && holds(issue, marker);
+        let newest = format!("{}/issues?state=all&sort=created&direction=desc&per_page={A_PAGE}", repository(project)?);
+        let newest = entries(send(api, Method::GET, &newest, None, project).await?)?;
+        if let Some(issue) = newest.iter().find(|issue| holds(issue)) {
+            return ticket(project, issue).map(Some);
+        }
+        if newest.len() < A_PAGE {
+            // These were all.
+            return Ok(None);
+        }
+        let older = searched(api, project, marker, "body").await?;
+        older.iter().find(|issue| holds(issue)).map(|issue| ticket(project, issue)).transpose()
     }
 
-    async fn open(&self, _api: &Api<'_>, _new: &NewTicket) -> Result<Ticket, TrackerError> {
-        todo!()
+    async fn open(&self, api: &Api<'_>, new: &NewTicket) -> Result<Ticket, TrackerError> {
+        let path = repository(&new.project)?;
+        let body = json!({
+            "title": one_line(&new.title, MAX_TITLE),
+            "body": markdown::body(&new.text, new.link.as_deref(), Some(&new.marker), MAX_TEXT),
+            "labels": new.labels,
+            "assignees": new.assignee.as_slice(),
+        });
+        let issue = send(api, Method::POST, &format!("{path}/issues"), Some(&body), &new.project).await?;
+        ticket(&new.project, &issue)
     }
 
-    async fn comment(&self, _api: &Api<'_>, _ticket: &Ticket, _text: &str) -> Result<(), TrackerError> {
-        todo!()
+    async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
+        let body = json!({"body": markdown::body(text, None, None, MAX_TEXT)});
+        let path = format!("{}/comments", path_of(ticket)?);
+        send(api, Method::POST, &path, Some(&body), &name_of(ticket)).await.map(drop)
     }
 
-    async fn close(&self, _api: &Api<'_>, _ticket: &Ticket) -> Result<(), TrackerError> {
-        todo!()
+    async fn close(&self, api: &Api<'_>, ticket: &Ticket) -> Result<(), TrackerError> {
+        let body = json!({"state": "closed", "state_reason": "completed"});
+        send(api, Method::PATCH, &path_of(ticket)?, Some(&body), &name_of(ticket)).await.map(drop)
     }
 
-    async fn reopen(&self, _api: &Api<'_>, _ticket: &Ticket) -> Result<(), TrackerError> {
-        todo!()
+    async fn reopen(&self, api: &Api<'_>, ticket: &Ticket) -> Result<(), TrackerError> {
+        let body = json!({"state": "open"});
+        send(api, Method::PATCH, &path_of(ticket)?, Some(&body), &name_of(ticket)).await.map(drop)
     }
 }
+
+async fn send(
+    api: &Api<'_>,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+    what: &str,
+) -> Result<Value, TrackerError> {
+    let token = api.settings.required("token").map_err(|error| TrackerError::Misconfigured(error.to_string()))?;
+    let mut request = api.request(method, api.settings.base_url(BASE), path, body)?;
+    let headers = request.headers_mut();
+    headers.insert(header::AUTHORIZATION, secret_header(&format!("Bearer {}", token.trim()), "token")?);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
+    headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
+    match api.json(request, what, reason).await {
+        Err(TrackerError::Refused { status: 410, reason }) => {
+            let reason = format!("{reason} (check that issues are switched on in the repository's settings)");
+            Err(TrackerError::Refused { status: 410, reason })
+        }
+        answered => answered,
+    }
+}
+
+/// Pages of a listing; `path` has a query already.
+async fn listed(api: &Api<'_>, path: &str, what: &str) -> Result<Vec<Value>, TrackerError> {
+    let mut all = Vec::new();
+    for page in 1..=PAGES {
+        let path = format!("{path}&per_page={A_PAGE}&page={page}").replace("?&", "?");
+        let found = entries(send(api, Method::GET, &path, None, what).await?)?;
+        let is_last = found.len() < A_PAGE;
+        all.extend(found);
+        if is_last {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// Issues with every word of `words` in their title or body. Within quotes nothing is a qualifier.
+async fn searched(api: &Api<'_>, project: &str, words: &str, place: &str) -> Result<Vec<Value>, TrackerError> {
+    let words: String = words.chars().map(|c| if matches!(c, '"' | '\\') { ' ' } else { c }).collect();
+    let words = one_line(&words, 100);
+    let words: Vec<String> = words.split_whitespace().map(|word| format!("\"{word}\"")).collect();
+    let query = format!("{} repo:{project} is:issue in:{place}", words.join(" "));
+    let path = format!("/search/issues?q={}&per_page=50", encoded(query.trim()));
+    let mut found = send(api, Method::GET, &path, None, project).await?;
+    entries(found["items"].take())
+}
+
+fn entries(answer: Value) -> Result<Vec<Value>, TrackerError> {
+    match answer {
+        Value::Array(entries) => Ok(entries),
+        _ => Err(TrackerError::NotUnderstood("no list where one was asked for".to_owned())),
+    }
+}
+
+/// The path of a repository whose name is one.
+fn repository(project: &str) -> Result<String, TrackerError> {
+    let is_name = |name: &str, max: usize, others: &str| {
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+        (1..=max).contains(&name.len()) && name.chars().all(is_of_name) && !matches!(name, "." | "..")
+    };
+    match project.split_once('/') {
+        Some((owner, name)) if is_name(owner, 100, "-_") && is_name(name, 100, "-_.") => {
+            Ok(format!("/repos/{owner}/{name}"))
+        }
+        _ => Err(TrackerError::NotFound(one_line(project, 80))),
+    }
+}
+
+/// The number that a person meant: `12`, `#12`, `acme/backend#12` or the ticket's address, all of this repository.
+fn number_of(project: &str, id: &str) -> Option<u64> {
+    let id = id.trim();
+    let number = match id.split_once("://") {
+        Some((_, address)) => {
+            let (_, path) = address.split_once('/')?;
+            let path = path.split(['?', '#']).next()?;
+            let (of, number) = path.split_once("/issues/").or_else(|| path.split_once("/pull/"))?;
+            of.eq_ignore_ascii_case(project).then_some(number.trim_end_matches('/'))?
+        }
+        None => match id.split_once('#') {
+            Some((of, number)) if of.is_empty() || of.eq_ignore_ascii_case(project) => number,
+            Some(_) => return None,
+            None => id,
+        },
+    };
+    let is_number = (1..=18).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { number.parse().ok() } else { None }
+}
+
+fn path_of(ticket: &Ticket) -> Result<String, TrackerError> {
+    let number =
+        number_of(&ticket.project, &ticket.identifier).ok_or_else(|| TrackerError::NotFound(name_of(ticket)))?;
+    Ok(format!("{}/issues/{number}", repository(&ticket.project)?))
+}
+
+fn name_of(ticket: &Ticket) -> String {
+    one_line(&format!("{}#{}", ticket.project, ticket.identifier), 120)
+}
+
+fn ticket(project: &str, issue: &Value) -> Result<Ticket, TrackerError> {
+    let url = issue["html_url"].as_str().filter(|url| url.starts_with("https://") || url.starts_with("http://"));
+    let (Some(number), Some(url)) = (issue["number"].as_u64(), url) else {
+        return Err(TrackerError::NotUnderstood("an issue without number or address".to_owned()));
+    };
+    let number = number.to_string();
+    Ok(Ticket { project: project.to_owned(), identifier: number.clone(), id: number, url: url.to_owned() })
+}
+
+fn holds(issue: &Value, marker: &str) -> bool {
+    issue["body"].as_str().is_some_and(|body| body.contains(marker))
+}
+
+fn fits(name: &str, query: &str) -> bool {
+    name.to_lowercase().contains(&query.trim().to_lowercase())
+}
+
+/// `Validation Failed: assignees "ada" is invalid`.
+fn reason(said: &Value) -> Option<String> {
+    let message = said["message"].as_str()?;
+    let errors = said["errors"].as_array().map_or(&[][..], Vec::as_slice).iter().filter_map(|error| {
+        if let Some(text) = error.as_str().or_else(|| error["message"].as_str()) {
+            return Some(text.to_owned());
+        }
+        let (field, code) = (error["field"].as_str()?, error["code"].as_str()?.replace('_', " "));
+        let value = match &error["value"] {
+            Value::String(value) => format!(" \"{value}\""),
+            Value::Array(values) => format!(" {}", Value::Array(values.clone())),
+            _ => String::new(),
+        };
+        Some(format!("{field}{value} is {code}"))
+    });
+    let errors = errors.collect::<Vec<_>>().join(", ");
+    Some(if errors.is_empty() { message.to_owned() } else { format!("{message}: {errors}") })
+}
+
+#[cfg(test)]
+mod tests;
