@@ -7,6 +7,7 @@ mod discord;
 mod events;
 mod faults;
 mod github;
+mod gitlab;
 mod jira;
 mod linear;
 mod markdown;
@@ -36,6 +37,7 @@ pub use events::{
 };
 pub use faults::{Endpoint, Fault, Faults};
 pub use github::{GitHub, GitHubIssue};
+pub use gitlab::{GitLab, GitLabIssue};
 pub use jira::{Jira, JiraEdition, JiraTicket};
 pub use linear::{Linear, LinearTicket};
 pub use mattermost::{Mattermost, MattermostPost};
