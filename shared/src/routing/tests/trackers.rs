@@ -127,3 +127,23 @@ fn what_a_public_app_offers_to_nobody_is_told_where_it_is_named() {
     assert!(told[0].message.contains("the destination `log`") && told[1].message.contains("the tracker `tickets`"));
     assert_eq!(routes.warnings(), []);
 }
+
+#[test]
+fn the_documentation_has_each_type_with_its_keys() {
+    let text = include_str!("../../../../docs/ui-components.md");
+    let quoted = |name: &str| format!("`{name}`");
+    for kind in crate::trackers::KINDS {
+        let begin = format!("| {} | ", quoted(kind.name));
+        let row = text.lines().find(|line| line.starts_with(&begin)).unwrap_or_else(|| panic!("no row: {begin}"));
+        let keys = row[begin.len()..].split(" | ").next().unwrap();
+        let (required, optional) = keys.split_once("; ").unwrap_or_else(|| panic!("nothing is optional: {row}"));
+        for name in kind.keys.iter().map(|key| key.name).chain([kind.projects_key]) {
+            let at = if kind.needs.contains(&name) { required } else { optional };
+            assert!(at.contains(&quoted(name)), "{name} of {row}");
+        }
+    }
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in crate::routing::compile::tracker::COMMON {
+        assert!(rows.iter().any(|row| row.starts_with(&format!("| {} |", quoted(name)))), "{name}");
+    }
+}
