@@ -25,7 +25,7 @@ impl<P: Platform> Dispatch<P> {
         };
         let wait = (!error.is_final()).then(|| look_up::next_try(accepted_at, self.platform.clock().now())).flatten();
         tracing::warn!(installation.id = %installation, issue.id = link.issue, "the issue could not be linked to its ticket{}: {}",
-            if wait.is_some() { ", it is tried again" } else { "; the ticket stays. Check that the app has the permission Issue & Event: Read & Write (`event:write`), and whether the issue has another link of the app" }, chain(&error));
+            if wait.is_some() { ", it is tried again" } else { "; the ticket stays. Check that the app has the permission Issue & Event: Read (`event:read`), and whether the issue has another link of the app" }, chain(&error));
         wait
     }
 }

@@ -1,5 +1,5 @@
 //! `POST /api/0/sentry-app-installations/{uuid}/external-issues/`: the link that an issue's page shows; and
-//! `GET …/issues/{id}/external-issues/`: the links that it has. Scope `event:write` and `event:read`.
+//! `GET …/issues/{id}/external-issues/`: the links that it has. Scope `event:read`, `write` or `admin`.
 
 use std::time::Duration;
 
