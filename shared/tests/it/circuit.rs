@@ -241,7 +241,8 @@ async fn trouble_while_it_drains_pauses_it_again_and_loses_nothing() {
     world.live(MINUTE).await;
     let row = world.health("chat").await;
     assert_eq!((row.state, site.taken().len()), (Circuit::Paused, 3));
-    assert!(site.calls().len() <= 1 + 3 + 11, "what was under way, and no more: {}", site.calls().len());
+    // Ten at once; one that ends well in between may let another begin before five have failed.
+    assert!(site.calls().len() <= 20, "what was under way, and no more: {}", site.calls().len());
     assert_eq!(row.parked, 28);
     assert_eq!(world.rung().len(), 1, "it is the same pause, and is told once");
     site.answers(200);
