@@ -177,8 +177,8 @@ async fn searched(api: &Api<'_>, project: &str, words: &str, place: &str) -> Res
     let words: Vec<String> = words.split_whitespace().map(|word| format!("\"{word}\"")).collect();
     let query = format!("{} repo:{project} is:issue in:{place}", words.join(" "));
     let path = format!("/search/issues?q={}&per_page=50", encoded(query.trim()));
-    let mut found = send(api, Method::GET, &path, None, project).await?;
-    entries(found["items"].take())
+    let found = send(api, Method::GET, &path, None, project).await?;
+    entries(found.get("items").cloned().unwrap_or_default())
 }
 
 fn entries(answer: Value) -> Result<Vec<Value>, TrackerError> {

@@ -158,6 +158,16 @@ async fn a_refusal_says_what_to_check() {
 }
 
 #[tokio::test]
+async fn a_search_that_answers_something_else_is_not_understood() {
+    for body in ["[]", "\"no\"", "{}", "{\"items\": 5}"] {
+        let way = Plugged(axum::Router::new().fallback(move || async move { body }));
+        let settings = settings("t");
+        let error = GitHub.tickets(&way.api(&settings), REPOSITORY, "words").await.unwrap_err().to_string();
+        assert!(error.starts_with("answers what is not understood"), "{body}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_hostile_text_mentions_nobody_and_refers_to_nothing() {
     let (far, way, settings) = world();
     let api = way.api(&settings);
