@@ -9,6 +9,7 @@ mod gitlab;
 mod jira;
 mod linear;
 mod markdown;
+mod numbered;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -8,7 +8,8 @@ use http::{HeaderValue, Method, header};
 use serde_json::{Value, json};
 
 use super::api::{encoded, secret_header};
-use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown};
+use super::numbered::{entries, name_of, number, number_of};
+use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
 use crate::destinations::one_line;
 
@@ -56,7 +57,7 @@ impl Tracker for GitHub {
     async fn tickets(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
         let path = repository(project)?;
         let mut issues = Vec::new();
-        if let Some(number) = number_of(project, query)
+        if let Some(number) = number_of(project, query, of_page)
             && let Ok(issue) = send(api, Method::GET, &format!("{path}/issues/{number}"), None, project).await
         {
             issues.push(issue);
@@ -80,7 +81,7 @@ impl Tracker for GitHub {
     async fn read(&self, api: &Api<'_>, project: &str, id: &str) -> Result<Ticket, TrackerError> {
         let path = repository(project)?;
         let named = one_line(id, 80);
-        let number = number_of(project, id).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
+        let number = number_of(project, id, of_page).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
         let issue = send(api, Method::GET, &format!("{path}/issues/{number}"), None, &named).await?;
         if !issue["pull_request"].is_null() {
             let reason = format!("#{number} is a pull request, not an issue: give an issue's number");
@@ -181,13 +182,6 @@ async fn searched(api: &Api<'_>, project: &str, words: &str, place: &str) -> Res
     entries(found.get("items").cloned().unwrap_or_default())
 }
 
-fn entries(answer: Value) -> Result<Vec<Value>, TrackerError> {
-    match answer {
-        Value::Array(entries) => Ok(entries),
-        _ => Err(TrackerError::NotUnderstood("no list where one was asked for".to_owned())),
-    }
-}
-
 /// The path of a repository whose name is one.
 fn repository(project: &str) -> Result<String, TrackerError> {
     let is_name = |name: &str, max: usize, others: &str| {
@@ -202,43 +196,18 @@ fn repository(project: &str) -> Result<String, TrackerError> {
     }
 }
 
-/// The number that a person meant: `12`, `#12`, `acme/backend#12` or the ticket's address, all of this repository.
-fn number_of(project: &str, id: &str) -> Option<u64> {
-    let id = id.trim();
-    let number = match id.split_once("://") {
-        Some((_, address)) => {
-            let (_, path) = address.split_once('/')?;
-            let path = path.split(['?', '#']).next()?;
-            let (of, number) = path.split_once("/issues/").or_else(|| path.split_once("/pull/"))?;
-            of.eq_ignore_ascii_case(project).then_some(number.trim_end_matches('/'))?
-        }
-        None => match id.split_once('#') {
-            Some((of, number)) if of.is_empty() || of.eq_ignore_ascii_case(project) => number,
-            Some(_) => return None,
-            None => id,
-        },
-    };
-    let is_number = (1..=18).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { number.parse().ok() } else { None }
+/// Project and number of an issue's page, or of a pull request's.
+fn of_page(address: &str) -> Option<(&str, &str)> {
+    let (_, path) = address.split_once('/')?;
+    path.split_once("/issues/").or_else(|| path.split_once("/pull/"))
 }
 
 fn path_of(ticket: &Ticket) -> Result<String, TrackerError> {
-    let number =
-        number_of(&ticket.project, &ticket.identifier).ok_or_else(|| TrackerError::NotFound(name_of(ticket)))?;
-    Ok(format!("{}/issues/{number}", repository(&ticket.project)?))
-}
-
-fn name_of(ticket: &Ticket) -> String {
-    one_line(&format!("{}#{}", ticket.project, ticket.identifier), 120)
+    Ok(format!("{}/issues/{}", repository(&ticket.project)?, number(ticket)?))
 }
 
 fn ticket(project: &str, issue: &Value) -> Result<Ticket, TrackerError> {
-    let url = issue["html_url"].as_str().filter(|url| url.starts_with("https://") || url.starts_with("http://"));
-    let (Some(number), Some(url)) = (issue["number"].as_u64(), url) else {
-        return Err(TrackerError::NotUnderstood("an issue without number or address".to_owned()));
-    };
-    let number = number.to_string();
-    Ok(Ticket { project: project.to_owned(), identifier: number.clone(), id: number, url: url.to_owned() })
+    numbered::ticket(project, &issue["number"], &issue["html_url"])
 }
 
 fn holds(issue: &Value, marker: &str) -> bool {

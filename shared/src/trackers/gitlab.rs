@@ -8,7 +8,8 @@ use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::api::{encoded, secret_header};
-use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown};
+use super::numbered::{entries, name_of, number, number_of};
+use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
 use crate::destinations::{cut, one_line};
 
@@ -64,7 +65,7 @@ impl Tracker for GitLab {
     async fn tickets(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
         let path = path_of(project)?;
         let mut issues = Vec::new();
-        if let Some(number) = number_of(project, query)
+        if let Some(number) = number_of(project, query, of_page)
             && let Ok(issue) = send(api, Method::GET, &format!("{path}/issues/{number}"), None, project).await
         {
             issues.push(issue);
@@ -87,7 +88,7 @@ impl Tracker for GitLab {
     async fn read(&self, api: &Api<'_>, project: &str, id: &str) -> Result<Ticket, TrackerError> {
         let path = path_of(project)?;
         let named = one_line(id, 80);
-        let number = number_of(project, id).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
+        let number = number_of(project, id, of_page).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
         let issue = send(api, Method::GET, &format!("{path}/issues/{number}"), None, &named).await?;
         ticket(project, &issue)
     }
@@ -152,10 +153,7 @@ async fn send(
 /// One page of a listing; `path` has a query already.
 async fn listed(api: &Api<'_>, path: &str, what: &str) -> Result<Vec<Value>, TrackerError> {
     let path = format!("{path}&per_page={A_PAGE}").replace("?&", "?");
-    match send(api, Method::GET, &path, None, what).await? {
-        Value::Array(entries) => Ok(entries),
-        _ => Err(TrackerError::NotUnderstood("no list where one was asked for".to_owned())),
-    }
+    entries(send(api, Method::GET, &path, None, what).await?)
 }
 
 /// `&name=query`, or nothing.
@@ -176,43 +174,19 @@ fn path_of(project: &str) -> Result<String, TrackerError> {
     Ok(format!("/projects/{}", encoded(project)))
 }
 
-/// The number that a person meant: `12`, `#12`, `acme/backend#12` or the ticket's address, all of this project.
-fn number_of(project: &str, id: &str) -> Option<u64> {
-    let id = id.trim();
-    let number = match id.split_once("://") {
-        Some((_, address)) => {
-            let path = address.split(['?', '#']).next()?;
-            let (of, number) = path.split_once("/-/issues/").or_else(|| path.split_once("/-/work_items/"))?;
-            let (_, of) = of.split_once('/')?;
-            of.eq_ignore_ascii_case(project).then_some(number.trim_end_matches('/'))?
-        }
-        None => match id.split_once('#') {
-            Some((of, number)) if of.is_empty() || of.eq_ignore_ascii_case(project) => number,
-            Some(_) => return None,
-            None => id,
-        },
-    };
-    let is_number = (1..=18).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { number.parse().ok() } else { None }
+/// Project and number of an issue's page.
+fn of_page(address: &str) -> Option<(&str, &str)> {
+    let (of, number) = address.split_once("/-/issues/").or_else(|| address.split_once("/-/work_items/"))?;
+    let (_, of) = of.split_once('/')?;
+    Some((of, number))
 }
 
 fn issue_of(ticket: &Ticket) -> Result<String, TrackerError> {
-    let number =
-        number_of(&ticket.project, &ticket.identifier).ok_or_else(|| TrackerError::NotFound(name_of(ticket)))?;
-    Ok(format!("{}/issues/{number}", path_of(&ticket.project)?))
-}
-
-fn name_of(ticket: &Ticket) -> String {
-    one_line(&format!("{}#{}", ticket.project, ticket.identifier), 120)
+    Ok(format!("{}/issues/{}", path_of(&ticket.project)?, number(ticket)?))
 }
 
 fn ticket(project: &str, issue: &Value) -> Result<Ticket, TrackerError> {
-    let url = issue["web_url"].as_str().filter(|url| url.starts_with("https://") || url.starts_with("http://"));
-    let (Some(number), Some(url)) = (issue["iid"].as_u64(), url) else {
-        return Err(TrackerError::NotUnderstood("an issue without number or address".to_owned()));
-    };
-    let number = number.to_string();
-    Ok(Ticket { project: project.to_owned(), identifier: number.clone(), id: number, url: url.to_owned() })
+    numbered::ticket(project, &issue["iid"], &issue["web_url"])
 }
 
 /// `message` is a text, or lists of texts by field; `error` is of the API itself.
