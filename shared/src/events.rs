@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::ids::{EventId, Resource};
 use crate::ports::{Message, Received};
@@ -26,6 +27,20 @@ pub struct AcceptedEvent {
 }
 
 impl AcceptedEvent {
+    /// An event of the bundle's own: its body is `{action, data}` with a time in `data`, its id that of its body.
+    ///
+    /// `at` is kept as stores and queues keep it, in milliseconds: see [`milliseconds`].
+    pub(crate) fn own(body: &impl Serialize, at: Timestamp) -> Self {
+        let body = serde_json::to_vec(body).expect("structs of texts have a JSON form");
+        Self {
+            id: EventId::of_body(&body),
+            resource: Resource::own(),
+            request_id: None,
+            accepted_at: milliseconds(at),
+            body: body.into(),
+        }
+    }
+
     /// The message for `events.fifo` in `group`. Its deduplication id is the event and when it was accepted, so that
     /// our own second try is one message and Sentry's honest repeat is another.
     pub fn to_message(&self, group: String) -> Message {
@@ -62,6 +77,11 @@ impl AcceptedEvent {
             body: wire::decode(&message.body, attribute("encoding")?)?,
         })
     }
+}
+
+/// As stores and queues keep an instant, so that what is read again makes the same body.
+pub(crate) fn milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::Deliver;
 use crate::envelope;
-use crate::events::AcceptedEvent;
-use crate::ids::{EventId, Resource};
-use crate::ports::{Clock, DestinationHealth, Platform, Queue};
+use crate::events::{AcceptedEvent, milliseconds};
+use crate::ports::{Clock, DestinationHealth, Platform, Queue, QueueError};
 use crate::telemetry::chain;
 
 /// The event's body.
@@ -52,36 +51,30 @@ impl<P: Platform> Deliver<P> {
         until: Option<Timestamp>,
     ) {
         let event = event(row, action, since, until);
-        let message = event.to_message(envelope::destination_group(&row.name));
-        let queue = self.platform.events();
-        let mut sent = queue.send(&message).await;
-        if sent.is_err() {
-            sent = queue.send(&message).await;
-        }
-        if let Err(error) = sent {
+        if let Err(error) = self.tell(&event, envelope::destination_group(&row.name)).await {
             tracing::error!(destination.name = %row.name, action, "the event about it could not be sent: {}", chain(&error));
+        }
+    }
+
+    /// Puts an event of the bundle's own onto `events.fifo`: two tries, of which the queue keeps one.
+    pub(super) async fn tell(&self, event: &AcceptedEvent, group: String) -> Result<(), QueueError> {
+        let (queue, message) = (self.platform.events(), event.to_message(group));
+        match queue.send(&message).await {
+            Ok(()) => Ok(()),
+            Err(_) => queue.send(&message).await,
         }
     }
 }
 
 fn event(row: &DestinationHealth, action: &'static str, since: Timestamp, until: Option<Timestamp>) -> AcceptedEvent {
-    // As stores keep it, so that the row read again makes the same body.
-    let ms = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-    let (since, until) = (ms(since), until.map(ms));
+    let (since, until) = (milliseconds(since), until.map(milliseconds));
     let data = Data {
         destination: row.name.as_str(),
         reason: row.reason.as_deref(),
         since: since.to_string(),
         until: until.map(|at| at.to_string()),
     };
-    let body = serde_json::to_vec(&Body { action, data }).expect("texts and instants have a JSON form");
-    AcceptedEvent {
-        id: EventId::of_body(&body),
-        resource: Resource::own(),
-        request_id: None,
-        accepted_at: until.unwrap_or(since),
-        body: body.into(),
-    }
+    AcceptedEvent::own(&Body { action, data }, until.unwrap_or(since))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Deliver, Ready, Tracking};
@@ -10,9 +9,9 @@ use crate::delivery::Delivery;
 use crate::destinations::error::DeliveryError;
 use crate::destinations::kind::{CALL_TIMEOUT, Thread, TicketWork};
 use crate::envelope;
-use crate::events::AcceptedEvent;
-use crate::ids::{EventId, InstallationId, Resource};
-use crate::ports::{Clock, Platform, Queue};
+use crate::events::{AcceptedEvent, milliseconds};
+use crate::ids::InstallationId;
+use crate::ports::{Clock, Platform};
 use crate::telemetry::chain;
 use crate::tickets;
 use crate::trackers::{self, Api, NewTicket, Ticket};
@@ -114,12 +113,7 @@ impl<P: Platform> Deliver<P> {
         ticket: &Ticket,
     ) -> Result<(), DeliveryError> {
         let event = event(tracker, delivery, installation, issue, ticket);
-        let message = event.to_message(envelope::ticket_group(installation, issue));
-        let queue = self.platform.events();
-        let mut sent = queue.send(&message).await;
-        if sent.is_err() {
-            sent = queue.send(&message).await;
-        }
+        let sent = self.tell(&event, envelope::ticket_group(installation, issue)).await;
         sent.map_err(|error| {
             let said = "the ticket is there, the event about it could not be sent";
             tracing::error!(delivery.id = %delivery.id, "{said}: {}", chain(&error));
@@ -135,8 +129,7 @@ fn event(
     issue: &str,
     ticket: &Ticket,
 ) -> AcceptedEvent {
-    let at = delivery.accepted_at.as_millisecond();
-    let at = Timestamp::from_millisecond(at).unwrap_or(delivery.accepted_at);
+    let at = milliseconds(delivery.accepted_at);
     let data = Data {
         tracker,
         destination: delivery.destination.as_str(),
@@ -148,13 +141,5 @@ fn event(
         at: at.to_string(),
     };
     let installation = Installation { uuid: installation.to_string() };
-    let body = Body { action: "ticket_opened", data, installation };
-    let body = serde_json::to_vec(&body).expect("texts have a JSON form");
-    AcceptedEvent {
-        id: EventId::of_body(&body),
-        resource: Resource::own(),
-        request_id: None,
-        accepted_at: at,
-        body: body.into(),
-    }
+    AcceptedEvent::own(&Body { action: "ticket_opened", data, installation }, at)
 }
