@@ -100,3 +100,9 @@ const PROJECT: Field = Field {
     required: true,
     max_chars: 400,
 };
+
+/// Whether a field that lists these must be filled in.
+pub(super) fn must_be_picked(list: &str) -> bool {
+    let lists = |field: &&Field| matches!(field.input, Input::Select { options, .. } if options == list);
+    [ALERT_RULE, CREATE, LINK].into_iter().flatten().filter(lists).any(|field| field.required)
+}

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::alert_rule::{PRIORITIES, offered_destination};
 use super::answers::Refusal;
 use super::cache::Key;
+use super::fields;
 use super::request::Parameters;
 use super::trackers::{offered, offered_project};
 use super::{Asker, Components};
@@ -68,7 +69,7 @@ impl<P: Platform> Components<P> {
             }
             _ => fitting(PRIORITIES.map(|word| Choice::new(word, word)).to_vec(), query),
         };
-        Ok(drawn(&choices, query))
+        Ok(drawn(&choices, list, query))
     }
 
     /// Those of all trackers. One that does not answer hides none of the others'.
@@ -209,9 +210,10 @@ fn ordered(mut choices: Vec<Choice>, query: &str) -> Vec<Choice> {
     choices
 }
 
-/// As Sentry takes it. What is the only one there is, is picked already; not what is left of many by typing.
-fn drawn(choices: &[Choice], query: &str) -> Value {
-    let is_sole = choices.len() == 1 && query.is_empty();
+/// As Sentry takes it. The only choice there is, is picked already, where one must be picked: nobody wants a label for
+/// being the only one. What is left of many by typing is not.
+fn drawn(choices: &[Choice], list: &str, query: &str) -> Value {
+    let is_sole = choices.len() == 1 && query.is_empty() && fields::must_be_picked(list);
     let entries = choices.iter().map(|Choice { value, label }| {
         if is_sole {
             json!({ "label": label, "value": value, "default": true })
@@ -256,12 +258,16 @@ mod tests {
     }
 
     #[test]
-    fn the_only_choice_is_picked_already_unless_it_was_found_by_typing() {
-        let one = [Choice::new("v", "l")];
-        assert_eq!(drawn(&one, ""), json!([{ "label": "l", "value": "v", "default": true }]));
-        assert_eq!(drawn(&one, "l"), json!([{ "label": "l", "value": "v" }]));
-        assert_eq!(drawn(&[], ""), json!([]));
-        let two = [Choice::new("v", "l"), Choice::new("w", "m")];
-        assert!(!drawn(&two, "").to_string().contains("default"));
+    fn the_only_choice_is_picked_already_where_one_must_be_and_it_was_not_found_by_typing() {
+        let (one, two) = ([Choice::new("v", "l")], [Choice::new("v", "l"), Choice::new("w", "m")]);
+        let all = ["destinations", "mentions", "priorities", "projects", "labels", "assignees", "tickets"];
+        for list in all {
+            let picked = drawn(&one, list, "").to_string().contains("default");
+            assert_eq!(picked, matches!(list, "destinations" | "projects" | "tickets"), "{list}");
+            assert_eq!(drawn(&one, list, "l"), json!([{ "label": "l", "value": "v" }]), "{list}");
+            assert_eq!(drawn(&[], list, ""), json!([]), "{list}");
+            assert!(!drawn(&two, list, "").to_string().contains("default"), "{list}");
+        }
+        assert_eq!(drawn(&one, "projects", ""), json!([{ "label": "l", "value": "v", "default": true }]));
     }
 }

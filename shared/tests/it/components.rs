@@ -458,7 +458,7 @@ async fn a_trackers_answer_counts_for_a_minute_and_helps_out_for_ten() {
     let rig = Rig::new().await;
     rig.board.says("/labels/acme/web", json!(["bug"]));
     let ask = async || rig.options("labels", ACME, "", json!({ "project": "board/acme/web" })).await;
-    let one = (200, json!([{ "label": "bug", "value": "bug", "default": true }]));
+    let one = (200, json!([{ "label": "bug", "value": "bug" }]));
     assert_eq!(ask().await, one);
     assert_eq!(ask().await, one);
     assert_eq!(rig.board.calls(), 1, "the second time it was kept");
