@@ -100,6 +100,8 @@ impl Tone {
             ("issue.ignored" | "issue.archived", _) => Self::Muted,
             ("metric_alert.critical" | "switchboard.destination_paused", _) => Self::Error,
             ("metric_alert.warning" | "metric_alert.open", _) => Self::Warning,
+            // News of a ticket; how bad its issue is, that one's own messages say.
+            ("switchboard.ticket_opened", _) => Self::Info,
             _ if event.resource == "preprod_artifact" && event.status.as_deref() == Some("failed") => Self::Warning,
             (_, Some("fatal")) => Self::Fatal,
             (_, Some("error")) => Self::Error,

@@ -11,6 +11,7 @@ use crate::destinations::kind::{CALL_TIMEOUT, Thread, TicketWork};
 use crate::envelope;
 use crate::events::{AcceptedEvent, milliseconds};
 use crate::ids::InstallationId;
+use crate::normalized::Project;
 use crate::ports::{Clock, Platform};
 use crate::telemetry::chain;
 use crate::tickets;
@@ -44,6 +45,11 @@ struct Data<'a> {
     /// What the issue is called, as far as the event said.
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<&'a str>,
+    /// Its project in Sentry; `project` is the tracker's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issue_project: Option<&'a Project>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'a str>,
     /// RFC 3339. When the event that opened it was accepted: the same for every try.
     at: String,
 }
@@ -138,6 +144,8 @@ fn event(
         url: &ticket.url,
         issue,
         title: delivery.normalized.title.as_deref(),
+        issue_project: delivery.normalized.project.as_ref(),
+        level: delivery.normalized.level.as_deref(),
         at: at.to_string(),
     };
     let installation = Installation { uuid: installation.to_string() };

@@ -81,7 +81,9 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     let (event, message) = (notification.event, notification.message);
     let (token, user) = (settings.required("token")?.trim(), settings.required("user")?.trim());
     let is_over = Turn::of(event) == Turn::Resolve;
-    let by_file = settings.number("priority", event.level.as_deref()).unwrap_or(NORMAL);
+    // News of a fatal issue's ticket does not ring as the issue does.
+    let level = event.level.as_deref().filter(|_| event.has_level());
+    let by_file = settings.number("priority", level).unwrap_or(NORMAL);
     let priority = message.priority.map_or(by_file, number);
     // Good news wakes nobody.
     let priority = if is_over { priority.min(NORMAL) } else { priority };
@@ -307,6 +309,9 @@ mod tests {
         assert_eq!(ring(lines, "fatal"), owned([Some("2"), Some("60"), Some("3600")]));
         assert_eq!(ring(lines, "error"), owned([Some("1"), None, None]));
         assert_eq!(ring(lines, "info"), owned([Some("0"), None, None]));
+        let ticket = Normalized { resource: "switchboard".into(), ..issue("switchboard.ticket_opened", "fatal") };
+        let form = sent(&pushover(lines), &ticket, &Message::of(&ticket, "https://sentry.example"));
+        assert_eq!(field(&form, "priority"), Some("0"), "news of a ticket is none of its issue's emergency");
         let own = "priority = 2\nretry = 30\nexpire = 10800";
         assert_eq!(ring(own, "info"), owned([Some("2"), Some("30"), Some("10800")]));
     }

@@ -39,12 +39,14 @@ pub const KEYS: &[Key] = &[
         (&["metric_alert"], "slug: the first of `metric_alert.projects`"),
         (&["comment"], "slug: `project_slug`"),
         (&["preprod_artifact"], "`projectId`, `projectSlug`"),
+        (&["switchboard"], "`issue_project`: that of the ticket's issue"),
     ])
     .or_look_up(),
     key("more_projects", "slugs of the other projects of an alert", &[(&["metric_alert"], "the rest of `metric_alert.projects`")]),
     key("level", "`fatal`, `error`, `warning`, `info`, `debug` or `sample`", &[
         (ISSUE, "`issue.level`"),
         (EVENT, "`level`, else the tag `level`"),
+        (&["switchboard"], "`level`: that of the ticket's issue"),
     ])
     .or_look_up(),
     key("environment", "the environment that the event came from", &[(EVENT, "`environment`, else the tag `environment`")]),

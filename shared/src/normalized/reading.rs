@@ -1,5 +1,6 @@
 //! From each resource's payload to the one shape.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Normalized, Project, address};
@@ -171,6 +172,8 @@ impl Normalized {
         self.first_seen = text(data, "/since");
         self.issue = text(data, "/issue");
         self.title = text(data, "/title");
+        self.project = data.get("issue_project").and_then(|own| Project::deserialize(own).ok());
+        self.level = text(data, "/level");
         self.url = first_page([data.pointer("/url").and_then(Value::as_str)]);
         if let (Some(project), Some(identifier)) = (text(data, "/project"), text(data, "/identifier")) {
             // `OPS-12` says its project itself.

@@ -169,6 +169,15 @@ fn an_event_of_the_switchboard_names_the_destination_and_what_waits_for_it() {
     assert_eq!(paused.destination.as_deref(), Some("phones"));
     assert_eq!(paused.value.as_deref(), Some("failed with 502"));
     assert_eq!((paused.count, paused.first_seen.as_deref()), (Some(12), Some("2026-11-24T10:00:00Z")));
+
+    let issue_project = json!({"id": "4", "slug": "backend", "name": "Backend"});
+    let opened = json!({"project": "OPS", "identifier": "OPS-12", "issue": "6", "issue_project": issue_project, "level": "error"});
+    let mut of_ticket = Normalized::default();
+    of_ticket.read_switchboard(&opened);
+    let project = Project { id: Some("4".into()), slug: Some("backend".into()), name: Some("Backend".into()) };
+    assert_eq!((of_ticket.project, of_ticket.level.as_deref()), (Some(project), Some("error")));
+    assert_eq!((of_ticket.issue.as_deref(), of_ticket.value.as_deref()), (Some("6"), Some("OPS-12")));
+    assert_eq!((paused.project, paused.level), (None, None), "a destination has neither");
 }
 
 #[test]

@@ -109,6 +109,7 @@ pub(super) static NAMED: &[Named] = &[
         "error",
         "event_alert",
         "activity_alert",
+        "switchboard",
     ]),
     Named::new("environment", |event| Values::one(event.environment.as_ref())).on(OF_EVENTS),
     Named::new("platform", |event| Values::one(event.platform.as_ref())).looked_up(LookUpTells::WhatIsAbsent).on(&[
@@ -130,7 +131,15 @@ pub(super) static NAMED: &[Named] = &[
         .looked_up(LookUpTells::WhatIsAbsent)
         .on(ABOUT_AN_ISSUE),
     Named::new("value", |event| Values::one(event.value.as_ref())).looked_up(LookUpTells::WhatIsAbsent),
-    Named::new("issue", |event| Values::one(event.issue.as_ref())).on(ABOUT_AN_ISSUE),
+    Named::new("issue", |event| Values::one(event.issue.as_ref())).on(&[
+        "issue",
+        "error",
+        "event_alert",
+        "activity_alert",
+        "seer",
+        "comment",
+        "switchboard",
+    ]),
     Named::new("short_id", |event| Values::one(event.short_id.as_ref()))
         .looked_up(LookUpTells::WhatIsAbsent)
         .on(ABOUT_AN_ISSUE),

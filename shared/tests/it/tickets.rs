@@ -283,7 +283,7 @@ to = ["ops-tickets"]
 
 [[route]]
 name = "opened"
-when = { event = "switchboard.ticket_opened" }
+when = { event = "switchboard.ticket_opened", project = "backend", level = "error" }
 to = ["phones"]
 "#;
 
