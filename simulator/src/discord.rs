@@ -20,7 +20,7 @@ use crate::faults::{Fault, Wait};
 use crate::server::{Answer, Call};
 use crate::signing::random_hex;
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task};
 
 /// Discord in 2026; only the length matters.
 const FIRST_ID: u64 = 1_442_500_000_000_000_000;
@@ -243,9 +243,7 @@ async fn serve(State(discord): State<Discord>, request: Request) -> Response {
     let Some(call) = Call::read(request).await else {
         return Answer::json(413, &json!({"message": "Request entity too large", "code": 40_005})).into_response();
     };
-    // In a task of its own: a message is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move { answered(&discord, &call, &query).await });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    in_own_task(async move { answered(&discord, &call, &query).await }).await
 }
 
 async fn answered(discord: &Discord, call: &Call, query: &str) -> Response {

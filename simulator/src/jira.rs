@@ -27,7 +27,7 @@ use crate::config::{Clock, Sleep};
 use crate::faults::{Fault, Wait};
 use crate::server::{Answer, Call};
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task, too_large};
 
 const EMAIL: &str = "switchboard@example.com";
 const TOKEN: &str = "ATATT3xFfGF0T7wYhqBv0";
@@ -286,15 +286,8 @@ impl Jira {
 
 async fn serve(State(jira): State<Jira>, request: Request) -> Response {
     let query = Query::try_from_uri(request.uri()).map(|Query(query)| query).unwrap_or_default();
-    let Some(call) = Call::read(request).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "payload too large").into_response();
-    };
-    // In a task of its own: a ticket is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
-        let inner = Arc::clone(&jira.0);
-        inner.stand_in.answered_or(|| jira.take(&call, &query), refused).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    let Some(call) = Call::read(request).await else { return too_large() };
+    in_own_task(async move { jira.0.stand_in.answered_or(|| jira.take(&call, &query), refused).await }).await
 }
 
 fn refused(status: u16, wait: Option<Wait>) -> Response {

@@ -22,7 +22,7 @@ use crate::config::{Clock, Sleep};
 use crate::faults::{Fault, Wait};
 use crate::server::{Answer, Call};
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task, too_large};
 
 const API_KEY: &str = "lin_api_5kQ2mT9vXc1Zr8Ws";
 const OAUTH_TOKEN: &str = "lin_oauth_8cD1nB4yHf7Lq3Ke";
@@ -175,17 +175,13 @@ impl Linear {
 }
 
 async fn serve(State(linear): State<Linear>, request: Request) -> Response {
-    let Some(call) = Call::read(request).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "payload too large").into_response();
-    };
-    // In a task of its own: a ticket is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
-        let inner = Arc::clone(&linear.0);
-        let now = inner.stand_in.now();
-        let refuse = |status, wait| refused(status, wait, now.as_millisecond());
-        inner.stand_in.answered_or(|| linear.take(&call), refuse).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    let Some(call) = Call::read(request).await else { return too_large() };
+    in_own_task(async move {
+        let stand_in = &linear.0.stand_in;
+        let refuse = |status, wait| refused(status, wait, stand_in.now().as_millisecond());
+        stand_in.answered_or(|| linear.take(&call), refuse).await
+    })
+    .await
 }
 
 /// Too many requests are refused with 400.

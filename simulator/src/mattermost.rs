@@ -18,7 +18,7 @@ use crate::faults::Fault;
 use crate::server::{Answer, Call};
 use crate::signing::random_hex;
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task, too_large};
 
 const HOOK_PATH: &str = "/hooks/xr3j5x3p4pfk7kk6ck7b4e6ghh";
 /// What is longer is posted in pieces.
@@ -167,15 +167,8 @@ impl Mattermost {
 }
 
 async fn serve(State(mattermost): State<Mattermost>, request: Request) -> Response {
-    let Some(call) = Call::read(request).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "payload too large").into_response();
-    };
-    // In a task of its own: a post is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
-        let inner = Arc::clone(&mattermost.0);
-        inner.stand_in.answered(|| mattermost.take(&call)).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    let Some(call) = Call::read(request).await else { return too_large() };
+    in_own_task(async move { mattermost.0.stand_in.answered(|| mattermost.take(&call)).await }).await
 }
 
 /// Go decodes into typed fields, and refuses the whole for one of a wrong type.

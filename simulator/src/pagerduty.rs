@@ -16,7 +16,7 @@ use crate::faults::Fault;
 use crate::server::{Answer, Call};
 use crate::signing::random_hex;
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task};
 
 const BODY_LIMIT_BYTES: usize = 512 * 1024;
 const ROUTING_KEY_CHARS: usize = 32;
@@ -114,12 +114,11 @@ async fn serve(State(pagerduty): State<PagerDuty>, request: Request) -> Response
     let Some(call) = Call::read_up_to(BODY_LIMIT_BYTES, request).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    // In a task of its own: an event is taken also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
-        let inner = &pagerduty.0;
-        inner.stand_in.answered(|| take(&mut locked(&inner.account), &call)).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    in_own_task(async move {
+        let Inner { stand_in, account } = &*pagerduty.0;
+        stand_in.answered(|| take(&mut locked(account), &call)).await
+    })
+    .await
 }
 
 fn take(account: &mut Account, call: &Call) -> Response {

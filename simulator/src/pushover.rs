@@ -16,6 +16,7 @@ use crate::record::Direction;
 use crate::server::{Answer, Call, disturbed, record};
 use crate::signing::{random_hex, random_uuid};
 use crate::simulator::{Simulator, locked};
+use crate::stand_in::in_own_task;
 
 /// Messages a month that a free application may send.
 const QUOTA: u32 = 10_000;
@@ -93,9 +94,7 @@ pub(crate) fn router(simulator: Simulator) -> Router {
 
 async fn serve(State(simulator): State<Simulator>, request: Request) -> Response {
     let Some(call) = Call::read(request).await else { return refusal(413, &[("", "request is too large")]) };
-    // In a task of its own: a message is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move { answered(&simulator, &call).await });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    in_own_task(async move { answered(&simulator, &call).await }).await
 }
 
 async fn answered(simulator: &Simulator, call: &Call) -> Response {

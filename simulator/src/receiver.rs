@@ -16,9 +16,9 @@ use sha2::Sha256;
 
 use crate::config::{Clock, Sleep};
 use crate::faults::Fault;
-use crate::server::{Answer, Call};
+use crate::server::Call;
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task};
 
 /// Sentry's own bodies are smaller.
 const BODY_LIMIT_BYTES: usize = 8 * 1024 * 1024;
@@ -95,12 +95,11 @@ async fn serve(State(receiver): State<Receiver>, request: Request) -> Response {
     let Some(call) = Call::read_up_to(BODY_LIMIT_BYTES, request).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    // In a task of its own: a webhook is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
+    in_own_task(async move {
         let Inner { stand_in, inbox } = &*receiver.0;
         stand_in.answered(|| take(&mut locked(inbox), &call, stand_in.now())).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    })
+    .await
 }
 
 impl Inbox {

@@ -20,7 +20,7 @@ use crate::config::{Clock, Sleep};
 use crate::faults::Fault;
 use crate::server::{Answer, Call};
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task, too_large};
 
 const BOT_TOKEN: &str = "xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx";
 const WEBHOOK_PATH: &str = "/services/T0123456789/B0123456789/AbCdEfGhIjKlMnOpQrStUvWx";
@@ -205,15 +205,8 @@ impl Channel {
 }
 
 async fn serve(State(slack): State<Slack>, request: Request) -> Response {
-    let Some(call) = Call::read(request).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "payload too large").into_response();
-    };
-    // In a task of its own: a message is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move {
-        let inner = Arc::clone(&slack.0);
-        inner.stand_in.answered(|| slack.take(&call)).await
-    });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    let Some(call) = Call::read(request).await else { return too_large() };
+    in_own_task(async move { slack.0.stand_in.answered(|| slack.take(&call)).await }).await
 }
 
 /// What a call of the Web API did: members of the answer, or the code of its refusal.

@@ -3,15 +3,26 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
 use jiff::Timestamp;
 
 use crate::config::{Clock, Sleep};
 use crate::faults::{Disturbed, Fault, Wait};
-use crate::server::disturbed;
+use crate::server::{Answer, disturbed};
 use crate::simulator::locked;
 
 const RESET_HEADER: &str = "x-ratelimit-reset";
+
+/// Carries a call out in a task of its own: what it did is kept also when its sender has hung up.
+pub(crate) async fn in_own_task(carried_out: impl Future<Output = Response> + Send + 'static) -> Response {
+    tokio::spawn(carried_out).await.unwrap_or_else(|_| Answer::internal_error().into_response())
+}
+
+/// To a call that is longer than any of an app.
+pub(crate) fn too_large() -> Response {
+    (StatusCode::PAYLOAD_TOO_LARGE, "payload too large").into_response()
+}
 
 pub(crate) struct StandIn {
     clock: Clock,

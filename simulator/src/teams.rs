@@ -19,7 +19,7 @@ use crate::faults::{Fault, Wait};
 use crate::server::{Answer, Call};
 use crate::signing::random_hex;
 use crate::simulator::locked;
-use crate::stand_in::StandIn;
+use crate::stand_in::{StandIn, in_own_task};
 
 /// "about 28 KB".
 const MESSAGE_LIMIT_BYTES: usize = 28 * 1024;
@@ -230,9 +230,7 @@ async fn serve(State(teams): State<Teams>, request: Request) -> Response {
         let (status, body) = refusal(413, "RequestEntityTooLarge", "The request entity is too large.");
         return Answer::json(status, &body).into_response();
     };
-    // In a task of its own: a message is kept also when its sender has hung up.
-    let carried_out = tokio::spawn(async move { answered(&teams, &call, &query).await });
-    carried_out.await.unwrap_or_else(|_| Answer::internal_error().into_response())
+    in_own_task(async move { answered(&teams, &call, &query).await }).await
 }
 
 async fn answered(teams: &Teams, call: &Call, query: &str) -> Response {

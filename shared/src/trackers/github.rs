@@ -11,7 +11,7 @@ use super::api::{encoded, secret_header};
 use super::numbered::{entries, name_of, number, number_of};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::one_line;
+use crate::destinations::{is_blank, one_line};
 
 const BASE: &str = "https://api.github.com";
 const MAX_TITLE: usize = 256;
@@ -107,8 +107,9 @@ impl Tracker for GitHub {
 
     async fn open(&self, api: &Api<'_>, new: &NewTicket) -> Result<Ticket, TrackerError> {
         let path = repository(&new.project)?;
+        let title = one_line(&new.title, MAX_TITLE);
         let body = json!({
-            "title": one_line(&new.title, MAX_TITLE),
+            "title": if is_blank(&title) { "Sentry issue" } else { &title },
             "body": markdown::body(&new.text, new.link.as_deref(), Some(&new.marker), MAX_TEXT),
             "labels": new.labels,
             "assignees": new.assignee.as_slice(),
@@ -118,6 +119,7 @@ impl Tracker for GitHub {
     }
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
+        let text = if is_blank(text) { "(no text)" } else { text };
         let body = json!({"body": markdown::body(text, None, None, MAX_TEXT)});
         let path = format!("{}/comments", path_of(ticket)?);
         send(api, Method::POST, &path, Some(&body), &name_of(ticket)).await.map(drop)

@@ -11,7 +11,7 @@ use super::api::{encoded, secret_header};
 use super::numbered::{entries, name_of, number, number_of};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::{cut, one_line};
+use crate::destinations::{cut, is_blank, one_line};
 
 const BASE: &str = "https://gitlab.com";
 const MAX_TITLE: usize = 255;
@@ -109,9 +109,11 @@ impl Tracker for GitLab {
         let assignee = new.assignee.as_deref().map(|id| {
             id.parse::<u64>().map_err(|_| refused(format!("the assignee `{}` is no number", one_line(id, 80))))
         });
+        let title = one_line(&new.title, MAX_TITLE);
+        let title = if is_blank(&title) { "Sentry issue" } else { &title };
         let body = json!({
             // Mentions count in titles too.
-            "title": cut(&markdown::parted(&one_line(&new.title, MAX_TITLE)), MAX_TITLE),
+            "title": cut(&markdown::parted(title), MAX_TITLE),
             "description": markdown::body(&new.text, new.link.as_deref(), Some(&new.marker), MAX_TEXT),
             "labels": new.labels.join(","),
             "assignee_ids": assignee.transpose()?.as_slice(),
@@ -121,6 +123,7 @@ impl Tracker for GitLab {
     }
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
+        let text = if is_blank(text) { "(no text)" } else { text };
         let body = json!({"body": markdown::body(text, None, None, MAX_TEXT)});
         send(api, Method::POST, &format!("{}/notes", issue_of(ticket)?), Some(&body), &name_of(ticket)).await.map(drop)
     }

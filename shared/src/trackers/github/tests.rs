@@ -168,6 +168,16 @@ async fn a_search_that_answers_something_else_is_not_understood() {
 }
 
 #[tokio::test]
+async fn a_blank_title_or_comment_gets_words_for_github_takes_none() {
+    let (far, way, settings) = world();
+    let api = way.api(&settings);
+    let ticket = GitHub.open(&api, &new_ticket(REPOSITORY, " \u{200b}", "", 'a')).await.unwrap();
+    GitHub.comment(&api, &ticket, "\n").await.unwrap();
+    let issue = &far.issues()[0];
+    assert_eq!((&*issue.title, &*issue.comments[0]), ("Sentry issue", "```text\n(no text)\n```"));
+}
+
+#[tokio::test]
 async fn a_hostile_text_mentions_nobody_and_refers_to_nothing() {
     let (far, way, settings) = world();
     let api = way.api(&settings);

@@ -92,7 +92,6 @@ async fn a_refusal_says_what_to_check() {
             "the label `a,b` holds a comma",
         ),
         (opened(&nothing, NewTicket { project: "acme/x".to_owned(), ..new() }).await, "does not know `acme/x`"),
-        (opened(&nothing, NewTicket { title: String::new(), ..new() }).await, "refuses this (400): title is missing"),
         (opened(&simulator::GitLab::switch_issues_off, new()).await, "does not allow this (403): 403 Forbidden"),
         (opened(&simulator::GitLab::revoke_token, new()).await, "does not know its token (401)"),
         (opened(&|far| far.fail_next(1, &Fault::status(503)), new()).await, "is in trouble (503)"),
@@ -103,6 +102,16 @@ async fn a_refusal_says_what_to_check() {
     }
     let said = json!({"message": {"title": ["is too long"], "base": ["a", "b"]}});
     assert_eq!(reason(&said).unwrap(), "base a, b; title is too long");
+}
+
+#[tokio::test]
+async fn a_blank_title_or_comment_gets_words_for_gitlab_takes_none() {
+    let (far, way, settings) = world();
+    let api = way.api(&settings);
+    let ticket = GitLab.open(&api, &new_ticket(PROJECT, " \u{200b}", "", 'a')).await.unwrap();
+    GitLab.comment(&api, &ticket, "\n").await.unwrap();
+    let issue = &far.issues()[0];
+    assert_eq!((&*issue.title, &*issue.comments[0]), ("Sentry issue", "```text\n(no text)\n```"));
 }
 
 #[tokio::test]
