@@ -48,6 +48,11 @@ impl Template {
         Ok(Self(source.into()))
     }
 
+    /// Whether it has the value of this name in what it says, or hangs on it.
+    fn names(&self, name: &str) -> bool {
+        check::names(&self.0, name)
+    }
+
     /// What it says where it says the same of every event.
     pub fn literal(&self) -> Option<&str> {
         let is_plain = ["{{", "{%", "{#"].iter().all(|mark| !self.0.contains(mark));
@@ -82,8 +87,8 @@ impl Form {
     /// The text in the answer, for the delivery's record, says what went wrong: which part is the default's because its
     /// template failed, which mention is not allowed.
     ///
-    /// What the alert rule says that asked for it wins: its note stands above the text, its mention in the place of the
-    /// template's, and its priority is the first field.
+    /// What the alert rule says that asked for it wins: its note stands above the text and its priority is the first
+    /// field, unless the template of the text or of a field names them; its mention is in the place of the template's.
     pub fn message(
         &self,
         event: &Normalized,
@@ -101,10 +106,11 @@ impl Form {
         let mut warnings: Vec<String> = Vec::new();
         if title.is_none() && message.is_none() && mention.is_none() && fields.is_none() {
             let mut formed = default;
-            self.apply_rule(rule, &mut formed, &mut warnings);
+            self.apply_rule(rule, Said::default(), &mut formed, &mut warnings);
             return (formed, told(&warnings));
         }
-        let context = context::of(event, &default);
+        let context = context::of(event, &default, rule);
+        let mut said = Said::default();
         let mut render = |part: &str, template: &Template| {
             let rendered = language::render(&template.0, &context);
             rendered.map_err(|why| warnings.push(format!("the template of `{part}` failed: {why}"))).ok()
@@ -120,24 +126,27 @@ impl Form {
             && !is_blank(&text)
         {
             formed.text = text;
+            said.note = message.is_some_and(|message| message.names(context::NOTE));
         }
         if let Some(fields) = fields {
             let mut field = |(name, template): &(String, Template)| {
                 let value = one_line(&render(&format!("fields.{name}"), template)?, MAX_FIELD_UTF16);
-                (!is_blank(&value)).then(|| Field { name: name.clone(), value })
+                let field = (!is_blank(&value)).then(|| Field { name: name.clone(), value })?;
+                said.priority |= template.names(context::PRIORITY);
+                Some(field)
             };
             formed.fields = fields.iter().filter_map(&mut field).collect();
         }
         if let Some(mention) = mention.and_then(|mention| render("mention", mention)) {
             formed.mention = self.allowed(mention.trim(), &mut warnings);
         }
-        self.apply_rule(rule, &mut formed, &mut warnings);
+        self.apply_rule(rule, said, &mut formed, &mut warnings);
         (formed, told(&warnings))
     }
 
-    fn apply_rule(&self, rule: Option<&RuleSettings>, formed: &mut Message, warnings: &mut Vec<String>) {
+    fn apply_rule(&self, rule: Option<&RuleSettings>, said: Said, formed: &mut Message, warnings: &mut Vec<String>) {
         let Some(rule) = rule else { return };
-        if let Some(note) = rule.note.as_deref().map(visible).filter(|note| !is_blank(note)) {
+        if let Some(note) = rule.note.as_deref().map(visible).filter(|note| !is_blank(note) && !said.note) {
             formed.text = format!("{}\n\n{}", note.trim(), formed.text);
         }
         if let Some(mention) = &rule.mention {
@@ -145,8 +154,10 @@ impl Form {
         }
         if let Some(priority) = rule.priority {
             formed.priority = Some(priority);
-            formed.fields.insert(0, Field { name: "Priority".to_owned(), value: priority.as_str().to_owned() });
-            formed.fields.truncate(MAX_FIELDS);
+            if !said.priority {
+                formed.fields.insert(0, Field { name: "Priority".to_owned(), value: priority.as_str().to_owned() });
+                formed.fields.truncate(MAX_FIELDS);
+            }
         }
     }
 
@@ -159,6 +170,13 @@ impl Form {
         }
         allowed
     }
+}
+
+/// What of an alert rule the templates have said already, in a place of their own.
+#[derive(Default, Clone, Copy)]
+struct Said {
+    note: bool,
+    priority: bool,
 }
 
 /// Of all warnings, the record's.

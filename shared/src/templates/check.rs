@@ -27,7 +27,7 @@ const LOOP: [&str; 7] = ["index", "index0", "revindex", "revindex0", "first", "l
 const MAPS: [&str; 1] = ["tags"];
 
 pub(super) fn flaws(source: &str) -> Result<(), Vec<Flaw>> {
-    let mut check = Check { flaws: Vec::new(), scopes: Vec::new(), depth: 0 };
+    let mut check = Check::default();
     if source.len() > MAX_TEMPLATE_BYTES {
         check.flaw(0..source.len(), format!("a template has at most {MAX_TEMPLATE_BYTES} bytes"), None);
         return Err(check.flaws);
@@ -43,10 +43,22 @@ pub(super) fn flaws(source: &str) -> Result<(), Vec<Flaw>> {
     if check.flaws.is_empty() { Ok(()) } else { Err(check.flaws) }
 }
 
+/// Whether a template without flaws asks for the value of this name.
+pub(super) fn names(source: &str, name: &str) -> bool {
+    let mut check = Check::default();
+    if let Ok(template) = parse(source, "template", minijinja::syntax::SyntaxConfig::default()) {
+        check.statement(&template);
+    }
+    check.named.contains(&name)
+}
+
+#[derive(Default)]
 struct Check<'t> {
     flaws: Vec<Flaw>,
     /// Names that loops give, the innermost last.
     scopes: Vec<Vec<&'t str>>,
+    /// Names of the context, as they are met.
+    named: Vec<&'t str>,
     depth: usize,
 }
 
@@ -132,9 +144,11 @@ impl<'t> Check<'t> {
         match expression {
             Expr::Const(_) => {}
             Expr::Var(var) => {
-                if !self.scopes.iter().flatten().any(|name| *name == var.id)
-                    && !context::names().any(|name| name == var.id)
-                {
+                if self.scopes.iter().flatten().any(|name| *name == var.id) {
+                    // It is a loop's.
+                } else if context::names().any(|name| name == var.id) {
+                    self.named.push(var.id);
+                } else {
                     self.unknown(at, "name", var.id, context::names().collect());
                 }
             }
@@ -161,11 +175,11 @@ impl<'t> Check<'t> {
                 choice.false_expr.iter().for_each(|instead| self.expression(instead));
             }
             Expr::Filter(filter) => {
-                self.named("filter", filter.name, FILTERS, &filter.args, &at);
+                self.applied("filter", filter.name, FILTERS, &filter.args, &at);
                 filter.expr.iter().for_each(|expr| self.expression(expr));
             }
             Expr::Test(test) => {
-                self.named("test", test.name, TESTS, &test.args, &at);
+                self.applied("test", test.name, TESTS, &test.args, &at);
                 self.expression(&test.expr);
             }
             Expr::GetAttr(part) => {
@@ -200,7 +214,7 @@ impl<'t> Check<'t> {
         }
     }
 
-    fn named(
+    fn applied(
         &mut self,
         what: &str,
         name: &str,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use minijinja::Value;
 
+use crate::alert_rule::RuleSettings;
+use crate::destinations::visible;
 use crate::message::Message;
 use crate::normalized::{Normalized, keys};
 
@@ -16,7 +18,11 @@ const MAX_TAG_BYTES: usize = 1024;
 const MAX_MEMBERS: usize = 100;
 
 /// Besides the keys of the normalized event.
-pub(super) const OWN: [&str; 5] = ["project_name", "link", "default_title", "default_message", "is_regression"];
+pub(super) const OWN: [&str; 7] =
+    ["project_name", "link", "default_title", "default_message", "is_regression", NOTE, PRIORITY];
+/// What the alert rule says that asked for the message.
+pub(super) const NOTE: &str = "note";
+pub(super) const PRIORITY: &str = "priority";
 
 /// All names.
 pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
@@ -25,7 +31,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
 
 /// Each name with its value. What the event does not have is left out, which a template sees as undefined: it prints
 /// as nothing and is false.
-pub(super) fn of(event: &Normalized, default: &Message) -> Value {
+pub(super) fn of(event: &Normalized, default: &Message, rule: Option<&RuleSettings>) -> Value {
     let text = |text: &str| Value::from(within(text, MAX_TEXT_BYTES));
     let texts = |texts: &[String]| texts.iter().take(MAX_MEMBERS).map(|slug| text(slug)).collect::<Vec<_>>();
     let (slug, project_name) = event.project.as_ref().map_or((None, None), |project| {
@@ -67,6 +73,10 @@ pub(super) fn of(event: &Normalized, default: &Message) -> Value {
         given.into_iter().filter_map(|(name, value)| Some((name, text(value?)))).collect();
     values.extend(event.count.map(|count| ("count", Value::from(count))));
     values.extend(event.users.map(|users| ("users", Value::from(users))));
+    if let Some(rule) = rule {
+        values.extend(rule.note.as_deref().map(|note| (NOTE, text(visible(note).trim()))));
+        values.extend(rule.priority.map(|priority| (PRIORITY, Value::from(priority.as_str()))));
+    }
     values.extend([
         ("more_projects", Value::from(texts(&event.more_projects))),
         ("tags", Value::from(tags.collect::<BTreeMap<_, _>>())),

@@ -96,7 +96,8 @@ fn every_name_is_given_a_value() {
         .unwrap()
     };
     let full = Normalized { project: event().project, tags: event().tags, ..full };
-    let context = context::of(&full, &default);
+    let rule = RuleSettings { note: Some("n".into()), priority: Some(Priority::Low), ..RuleSettings::default() };
+    let context = context::of(&full, &default, Some(&rule));
     for name in known {
         assert!(!context.get_attr(name).unwrap().is_undefined(), "{name}");
     }
@@ -353,6 +354,63 @@ fn what_an_alert_rule_says_wins_over_the_templates() {
         let said = |rule| form.message(&event, default.clone(), rule);
         assert_eq!(said(Some(&bare)), said(None), "a rule that says nothing changes nothing");
     }
+}
+
+#[test]
+fn a_rules_note_and_priority_stand_where_the_templates_name_them_and_else_where_they_always_do() {
+    let event = event();
+    let default = Message::of(&event, "https://sentry.example");
+    let rule = RuleSettings {
+        note: Some(" Look at\n{{ title }}\u{202e} ".to_owned()),
+        priority: Some(Priority::Urgent),
+        ..RuleSettings::default()
+    };
+    let fields = |source: &str| Some(vec![("How bad".to_owned(), Template::parse(source).unwrap())].into());
+    let text = |source: &str| Templates { message: template(source), ..Templates::default() };
+    let note = "Look at\n{{ title }}";
+    for (templates, with, without) in [
+        (text("{% if note %}{{ note }}{% else %}no note{% endif %}"), note.to_owned(), "no note"),
+        (text("{{ note|first_line }} {{ priority|upper }}."), "Look at URGENT.".to_owned(), "."),
+        (text("a note:{# note #} {{ 'note' }}"), format!("{note}\n\na note: note"), "a note: note"),
+        // The loop's own.
+        (text("{% for note in ['x'] %}{{ note }}{% endfor %}"), format!("{note}\n\nx"), "x"),
+        // What fails or says nothing has not said it.
+        (
+            text("{% if note %}{{ note|items }}{% endif %}"),
+            format!("{note}\n\n{}", default.text),
+            default.text.as_str(),
+        ),
+        (text("{% if note %} {% endif %}"), format!("{note}\n\n{}", default.text), default.text.as_str()),
+    ] {
+        let source = templates.message.clone().unwrap();
+        let form = Form { route: Some(templates), ..Form::default() };
+        assert_eq!(form.message(&event, default.clone(), Some(&rule)).0.text, with, "{source:?}");
+        assert_eq!(form.message(&event, default.clone(), None).0.text, without, "{source:?}");
+    }
+    for (templates, expected) in [
+        (Templates { fields: fields("{{ priority }}!"), ..Templates::default() }, vec![("How bad", "urgent!")]),
+        (
+            Templates { fields: fields("{{ level }}"), ..Templates::default() },
+            vec![("Priority", "urgent"), ("How bad", "error")],
+        ),
+        (
+            Templates { fields: fields("{% if priority %} {% endif %}"), ..Templates::default() },
+            vec![("Priority", "urgent")],
+        ),
+    ] {
+        let form = Form { route: Some(templates), ..Form::default() };
+        let (message, _) = form.message(&event, default.clone(), Some(&rule));
+        let found: Vec<_> = message.fields.iter().map(|field| (field.name.as_str(), field.value.as_str())).collect();
+        assert_eq!((found, message.priority), (expected, Some(Priority::Urgent)));
+    }
+    // A note mentions nobody, whatever a template makes of it, and is given in part where it is long.
+    let rule = RuleSettings { note: Some(format!("@here{}", "n".repeat(100_000))), ..RuleSettings::default() };
+    let templates =
+        Templates { mention: template("{{ note[:5] }}"), title: template("{{ note }}"), ..Templates::default() };
+    let form = Form { route: Some(templates), mentions: vec!["@backend".to_owned()], ..Form::default() };
+    let (message, warning) = form.message(&event, default, Some(&rule));
+    assert_eq!((message.mention, message.title.len()), (None, 16 * 1024));
+    assert_eq!(warning.unwrap(), "`@here` is not among the destination's `mentions`: nobody is mentioned");
 }
 
 #[test]
