@@ -3,8 +3,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -12,19 +10,16 @@ use shared::ports::{Installation, Installations, Settings, Written};
 use shared_aws::{DynamoInstallations, DynamoSettings};
 use system_tests::deploy::Stack;
 use system_tests::http;
-use system_tests::ministack::{ACCESS_KEY, MiniStack, REGION};
+use system_tests::ministack::MiniStack;
 use system_tests::parts::Parts;
 
-use crate::answer;
+use crate::clients;
 use crate::outside::{self, Outside};
 
 const LIMIT: Duration = Duration::from_mins(1);
-/// Lambda's API: <https://docs.aws.amazon.com/lambda/latest/api/API_Operations.html>.
-const FUNCTIONS: &str = "/2015-03-31/functions/";
 const NAMES: [&str; 6] = ["webhook", "setup", "components", "dispatch", "deliver", "refresh"];
 
 pub(crate) struct Bundle<'a> {
-    aws: &'a MiniStack,
     stack: Stack<'a>,
     outside: &'a Outside,
     installations: DynamoInstallations,
@@ -35,12 +30,12 @@ impl<'a> Bundle<'a> {
     pub(crate) fn deploy(parts: &'a Parts, aws: &'a MiniStack, outside: &'a Outside) -> Self {
         let stack =
             Stack::deploy(parts, aws, "story", &[("SentryBaseUrl", outside.sentry_url.as_str())]).expect("deploy");
-        let config = config(&aws.endpoint());
+        let config = clients::config(&aws.endpoint());
         let installations = DynamoInstallations::new(&config, stack.output("InstallationsTableName").expect("a table"));
         let settings = DynamoSettings::new(&config, stack.output("SettingsTableName").expect("a table"));
-        let bundle = Self { aws, stack, outside, installations };
+        let bundle = Self { stack, outside, installations };
         // The stand-in for Pushover is on loopback, which no destination may be on AWS.
-        bundle.set_variable("DeliverFunction", "ALLOW_PRIVATE_DESTINATIONS", "1");
+        bundle.stack.allow_private_destinations().expect("set a variable");
 
         let sentry = &outside.sentry;
         let app = json!({ "client_id": sentry.client_id(), "client_secret": sentry.client_secret().expose_secret() });
@@ -70,8 +65,7 @@ impl<'a> Bundle<'a> {
 
     /// Runs a function as its schedule does.
     pub(crate) fn invoke(&self, function: &str) {
-        let name = self.physical_name(function);
-        let answer = self.call("POST", &format!("{FUNCTIONS}{name}/invocations"), Some(&json!({})));
+        let answer = self.stack.invoke(function, &json!({})).expect("invoke");
         assert_eq!(answer, Value::Null, "{function}");
     }
 
@@ -106,45 +100,6 @@ impl<'a> Bundle<'a> {
     pub(crate) fn log(&self) -> String {
         NAMES.map(|name| self.stack.log(name).expect("a log group")).join("\n")
     }
-
-    fn set_variable(&self, function: &str, variable: &str, value: &str) {
-        let address = format!("{FUNCTIONS}{}/configuration", self.physical_name(function));
-        let mut environment = self.call("GET", &address, None)["Environment"].take();
-        environment["Variables"][variable] = value.into();
-        let changed = self.call("PUT", &address, Some(&json!({ "Environment": environment })));
-        assert_eq!(changed["Environment"]["Variables"][variable], value, "{changed}");
-    }
-
-    /// `{stack}-{function}-{something}`, as `CloudFormation` names it.
-    fn physical_name(&self, function: &str) -> String {
-        let listed = self.call("GET", FUNCTIONS, None);
-        let functions = listed["Functions"].as_array().expect("a list");
-        let names = functions.iter().filter_map(|function| function["FunctionName"].as_str());
-        let found: Vec<&str> = names.filter(|name| name.contains(&format!("-{function}-"))).collect();
-        assert_eq!(found.len(), 1, "{function}: {listed}");
-        found[0].to_owned()
-    }
-
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let body = body.map_or_else(String::new, Value::to_string);
-        let address = format!("{}{path}", self.aws.endpoint());
-        let headers = [("Content-Type", "application/json")];
-        let answer = http::request(method, &address, &headers, body.as_bytes()).expect("an answer");
-        assert!((200..300).contains(&answer.status), "{path}: {}", answer.text);
-        assert_eq!(answer::header(&answer, "x-amz-function-error"), None, "{path}: {}", answer.text);
-        serde_json::from_str(answer::body(&answer)).unwrap_or_else(|error| panic!("{path}: {error}: {}", answer.text))
-    }
-}
-
-fn config(endpoint: &str) -> SdkConfig {
-    let key = Credentials::new(ACCESS_KEY, ACCESS_KEY, None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new(REGION))
-        .credentials_provider(SharedCredentialsProvider::new(key))
-        .endpoint_url(endpoint)
-        .http_client(shared_aws::http_client())
-        .build()
 }
 
 fn routes(pushover: &str) -> String {

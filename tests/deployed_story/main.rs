@@ -1,8 +1,9 @@
 //! The whole way, deployed: a simulated Sentry → HTTP API → `webhook` → `events.fifo` → `dispatch` → `deliveries.fifo`
 //! → `deliver` → a stand-in for Pushover, with the real binaries in a stack made from `template.yaml`.
 
-mod answer;
 mod bundle;
+#[path = "../clients.rs"]
+mod clients;
 mod outside;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use outside::Outside;
 use serde_json::json;
 use shared::ports::{Installation, Status};
 use simulator::{Alert, AlertUrls, Direction, Endpoint, Fault, Install, NewIssue, Order};
-use system_tests::http;
+use system_tests::http::{self, Answer};
 use system_tests::ministack::MiniStack;
 use system_tests::parts::Parts;
 
@@ -52,7 +53,7 @@ impl Story<'_> {
         });
         assert_eq!(page.status, 302, "{}", page.text);
         let back = format!("{}/settings/example-org/sentry-apps/switchboard/", self.outside.sentry_url);
-        assert_eq!(answer::header(&page, "location"), Some(back.as_str()), "{}", page.text);
+        assert_eq!(header(&page, "location"), Some(back.as_str()), "{}", page.text);
         let announced = self.outside.run(installed.webhook.delivery()).expect("it is announced");
         assert!(announced.is_accepted(), "{announced:?}");
 
@@ -211,4 +212,10 @@ impl Story<'_> {
     fn calls_to_sentry(&self) -> usize {
         self.outside.sentry.log().iter().filter(|call| call.direction == Direction::ToSentry).count()
     }
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {
+    let (head, _) = answer.text.split_once("\r\n\r\n")?;
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value.trim()))
 }

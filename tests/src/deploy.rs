@@ -100,9 +100,12 @@ impl<'a> Stack<'a> {
         self.ask(&["fill", self.output("DestinationsSecretId")?], secrets.to_string().as_bytes()).map(drop)
     }
 
-    /// Lets `deliver` call addresses of this machine, where the stand-ins of destinations are. On AWS it never may.
+    /// Lets the functions call addresses of this machine, where the stand-ins of destinations and trackers are. On AWS
+    /// they never may.
     pub fn allow_private_destinations(&self) -> Result<()> {
-        self.ask(&["set_variables", &self.name, "DeliverFunction", "ALLOW_PRIVATE_DESTINATIONS=1"], b"").map(drop)
+        ["DeliverFunction", "ComponentsFunction"].into_iter().try_for_each(|function| {
+            self.ask(&["set_variables", &self.name, function, "ALLOW_PRIVATE_DESTINATIONS=1"], b"").map(drop)
+        })
     }
 
     /// Calls a function of the template (`"RefreshFunction"`) with an event and waits for its answer.

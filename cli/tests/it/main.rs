@@ -1,6 +1,7 @@
 //! `switchboard`, the real binary, as its users and a self-hosted Sentry see it. Hermetic: loopback only.
 #![allow(clippy::unwrap_used)]
 
+mod components;
 mod deliveries;
 mod demo;
 mod dev;

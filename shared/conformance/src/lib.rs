@@ -3,7 +3,10 @@
 //!
 //! A suite panics with a sentence that says which promise was broken. Ids are random, so that suites may run on stores
 //! that others use; queues must be empty and their own.
+//!
+//! [`components`] is the suite of a whole bundle, wherever it runs.
 
+mod components;
 mod deliveries;
 mod installations;
 mod parking;
@@ -15,6 +18,7 @@ mod settings;
 mod threads;
 mod time;
 
+pub use components::{At, ComponentsSetting, components};
 pub use deliveries::deliveries;
 pub use installations::installations;
 pub use queue_full::queue_full;

@@ -334,7 +334,13 @@ impl Wires {
 }
 
 impl Outgoing for Wires {
-    async fn call(&self, request: http::Request<Bytes>, policy: Policy) -> Result<http::Response<Bytes>, CallError> {
+    async fn call(
+        &self,
+        mut request: http::Request<Bytes>,
+        policy: Policy,
+    ) -> Result<http::Response<Bytes>, CallError> {
+        // As the real client does.
+        request.headers_mut().insert(http::header::USER_AGENT, http::HeaderValue::from_static("sentry-switchboard/0"));
         let host = request.uri().host().unwrap_or_default().to_owned();
         if self.cut.lock().unwrap().contains(&host) {
             return Err(CallError::Unreachable("cut".into()));
