@@ -17,6 +17,7 @@ async fn serve() -> Result<(), Error> {
     let uses = [Use::App, Use::Destinations, Use::Settings, Use::Installations, Use::Deliveries];
     let (platform, _) = function::start(&uses).await?;
     let components = Components::new(platform);
+    components.warm_up().await;
 
     run(service_fn(async |request: Request| {
         let (head, body) = request.into_parts();

@@ -41,6 +41,8 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 const OPTIONS_TIME: Duration = Duration::from_millis(980);
 /// Of that, what a tracker has.
 const OPTIONS_TRACKER_TIME: Duration = Duration::from_millis(900);
+/// So long a process may take to get ready. Lambda gives it 10 s, and more of a processor than it has later.
+const WARM_UP_TIME: Duration = Duration::from_secs(5);
 /// A ticket is opened or found within this. Sentry itself waits for 30 s, its user hardly.
 const TICKET_TIME: Duration = Duration::from_secs(8);
 
@@ -105,6 +107,17 @@ where
 }
 
 impl<P: Platform> Components<P> {
+    /// Reads what every answer needs, before anybody waits for one: a select has a second, of which the first
+    /// connection to each service takes a good part. What fails here is told of when it is asked for.
+    pub async fn warm_up(&self) {
+        let (secrets, clock) = (self.platform.secrets(), self.platform.clock());
+        let work = async { tokio::join!(self.app.current(), self.in_force(), self.secrets.with(secrets, clock, &[])) };
+        // It is large, and the caller keeps its place for as long as it runs.
+        if clock.timeout(WARM_UP_TIME, Box::pin(work)).await.is_none() {
+            tracing::warn!("not all is read that a component needs");
+        }
+    }
+
     /// Answers one request. `query` is the raw query string, `body` the bytes as they were sent.
     pub async fn handle(
         &self,

@@ -475,3 +475,26 @@ async fn each_path_has_its_method() {
     }
     assert_eq!(rig.components.too_large().status(), 413, "for those who stop reading there");
 }
+
+#[tokio::test(start_paused = true)]
+async fn once_it_is_warm_the_first_select_reads_nothing_but_the_installation() {
+    let rig = Rig::new().await;
+    rig.components.warm_up().await;
+    let readings = rig.world.ports.secrets.readings.lock().unwrap().len();
+    *rig.world.ports.secrets.broken.lock().unwrap() = Some(Broken::Hangs);
+    rig.world.ports.settings.down.store(true, std::sync::atomic::Ordering::Relaxed);
+    rig.board.says("/labels/acme/web", json!(["bug"]));
+    assert_eq!(rig.labels("labels", ACME, "", json!({ "project": "board/acme/web" })).await, ["bug"]);
+    assert_eq!(rig.world.ports.secrets.readings.lock().unwrap().len(), readings);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_ahead_keeps_nobody_from_starting() {
+    for broken in [Broken::Down, Broken::Hangs] {
+        let rig = Rig::new().await;
+        *rig.world.ports.secrets.broken.lock().unwrap() = Some(broken);
+        rig.components.warm_up().await;
+        *rig.world.ports.secrets.broken.lock().unwrap() = None;
+        assert_eq!(rig.labels("destinations", OTHER, "", Value::Null).await, ["chat (slack)"]);
+    }
+}
