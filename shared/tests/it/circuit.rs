@@ -191,7 +191,11 @@ async fn a_probe_that_fails_leaves_the_next_to_another_issue_and_a_message_that_
     let calls = site.calls().split_off(before);
     assert_eq!(calls[0].title, "bad", "the oldest is the first probe");
     assert_eq!(calls[1].title, "switchboard.destination_paused", "then the oldest of another issue");
-    assert_eq!(titles(&site.taken()), ["switchboard.destination_paused", "good 1", "good 2"]);
+    let taken = site.taken();
+    let mut taken = titles(&taken);
+    // Two issues are sent at once: which of them comes first nobody promises.
+    taken[1..].sort_unstable();
+    assert_eq!(taken, ["switchboard.destination_paused", "good 1", "good 2"]);
     assert_eq!(world.health("chat").await.state, Circuit::Draining, "what follows the bad one waits behind it");
     issue(&world, "Backend", "late").await;
     world.live(2 * MINUTE).await;

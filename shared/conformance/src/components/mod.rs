@@ -21,6 +21,9 @@ use self::recorded::Recorded;
 
 mod recorded;
 
+/// The one of the tracker `board`, and how a form names both.
+const REPOSITORY: &str = "acme/backend";
+const PROJECT: &str = "board/acme/backend";
 /// Organization `other` has this one.
 const OTHER: &str = "b8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 /// Organization `acme` had this one.
@@ -42,7 +45,7 @@ pub struct ComponentsSetting {
 }
 
 impl ComponentsSetting {
-    /// `tracker`: where the bundle will find [`Self::tracker`].
+    /// `tracker`: where the bundle will find `github`, which has the repository `acme/backend` as by default.
     pub async fn new(version: Version, github: GitHub, tracker: &str) -> Self {
         let app = Recorded::read("alert_rule_action.requested");
         let sentry = Simulator::new(Config {
@@ -80,7 +83,7 @@ impl ComponentsSetting {
 
     /// The routes file in force.
     pub fn routes(&self) -> String {
-        let (tracker, repository) = (&self.tracker, self.github.repository());
+        let tracker = &self.tracker;
         format!(
             r#"
 [[destination]]
@@ -105,7 +108,7 @@ type = "console"
 name = "board"
 type = "github"
 token = "secret:github"
-repositories = ["{repository}"]
+repositories = ["{REPOSITORY}"]
 base_url = "{tracker}"
 labels = ["sentry"]
 organizations = ["acme"]

@@ -8,7 +8,7 @@ use shared::components::MAX_BODY_BYTES;
 use simulator::Fault;
 
 use super::recorded::Recorded;
-use super::{Asked, GONE, OTHER, UNKNOWN, headers, issue_link, rule};
+use super::{Asked, GONE, OTHER, PROJECT, UNKNOWN, headers, issue_link, rule};
 
 const RULE: &str = "alert-rule-action";
 const CREATE: &str = "issue-link/create";
@@ -60,8 +60,7 @@ impl Asked<'_> {
     /// Shape, then installation, then fields.
     pub(super) async fn forms_are_refused_with_what_is_wrong_of_them(&self) {
         let here = self.setting.installation.as_str();
-        let project = format!("board/{}", self.setting.github.repository());
-        let good = json!({ "project": project, "title": "t", "ticket": "1" });
+        let good = json!({ "project": PROJECT, "title": "t", "ticket": "1" });
         let without = |mut body: Value, name: &str| {
             body.as_object_mut().expect("an object").remove(name);
             body
@@ -125,12 +124,11 @@ impl Asked<'_> {
     }
 
     pub(super) async fn what_is_not_offered_is_answered_like_what_does_not_exist(&self) {
-        let project = format!("board/{}", self.setting.github.repository());
         for (list, field, hidden, absent) in [
             ("mentions", "destination", "phones", "nowhere"),
-            ("labels", "project", &*project, "nowhere/acme/web"),
-            ("assignees", "project", &*project, "nowhere/acme/web"),
-            ("tickets", "project", &*project, "nowhere/acme/web"),
+            ("labels", "project", PROJECT, "nowhere/acme/web"),
+            ("assignees", "project", PROJECT, "nowhere/acme/web"),
+            ("tickets", "project", PROJECT, "nowhere/acme/web"),
         ] {
             let of = |value: &str| json!({ field: value });
             // From now on the tracker's answer is kept.
@@ -192,10 +190,7 @@ impl Asked<'_> {
 
     pub(super) async fn trackers_in_trouble_are_told_of(&self) {
         let (here, github) = (self.setting.installation.as_str(), &self.setting.github);
-        let create = |issue| {
-            let project = format!("board/{}", github.repository());
-            issue_link(here, issue, json!({ "project": project, "title": "t" }))
-        };
+        let create = |issue| issue_link(here, issue, json!({ "project": PROJECT, "title": "t" }));
         let cases = [
             (Fault::status(401), 502, "board does not know its token (401)"),
             (Fault::status(403), 400, "board does not allow this (403)"),
@@ -215,7 +210,7 @@ impl Asked<'_> {
         }
         // Nobody has typed this before, so there is no answer that was kept.
         github.fail_next(1, &Fault::slow(PAST_THE_LIMIT));
-        let project = json!({ "project": format!("board/{}", github.repository()) });
+        let project = json!({ "project": PROJECT });
         let answer = self.options("assignees", here, "typed", &project).await;
         assert_eq!(answer.status, 504, "a select is not kept waiting: {}", answer.text);
         assert_eq!(github.issues(), []);

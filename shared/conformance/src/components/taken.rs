@@ -4,23 +4,22 @@ use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use simulator::{Field, GitHubIssue, Options, UserSees};
 
-use super::{Asked, GONE, OTHER, UNKNOWN, issue_link};
+use super::{Asked, GONE, OTHER, PROJECT, REPOSITORY, UNKNOWN, issue_link};
 
 impl Asked<'_> {
     pub(super) async fn sentrys_selects_are_filled(&self) {
         let sentry = &self.setting.sentry;
-        let project = self.project();
         let component = |kind: &str| sentry.component(kind).unwrap_or_else(|| panic!("no {kind}"));
         let (rule, link) = (component("alert-rule-action")["settings"].take(), component("issue-link"));
-        let given = json!({ "destination": "chat", "project": project });
+        let given = json!({ "destination": "chat", "project": PROJECT });
         let expected: [(&Value, &str, &[&str]); 8] = [
             (&rule, "destination", &["chat", "phones"]),
             (&rule, "mention", &["<!here>", "<@U1>"]),
             (&rule, "priority", &["low", "normal", "high", "urgent"]),
-            (&link["create"], "project", &[&project]),
+            (&link["create"], "project", &[PROJECT]),
             (&link["create"], "label", &["bug", "help wanted", "sentry"]),
             (&link["create"], "assignee", &["ada", "grace"]),
-            (&link["link"], "project", &[&project]),
+            (&link["link"], "project", &[PROJECT]),
             (&link["link"], "ticket", &[]),
         ];
         for (form, name, values) in expected {
@@ -56,9 +55,8 @@ impl Asked<'_> {
 
     pub(super) async fn a_ticket_is_created_once_and_linked_to_another_issue(&self) {
         let Self { setting, .. } = self;
-        let project = self.project();
         let fields: [Field<'_>; 5] = [
-            ("project", &project),
+            ("project", PROJECT),
             ("title", "ValueError: no total"),
             ("description", "line 1\nline 2"),
             ("label", "bug"),
@@ -68,7 +66,7 @@ impl Asked<'_> {
         let created =
             setting.sentry.create_link(first, &fields).await.unwrap_or_else(|seen: UserSees| panic!("{seen}"));
         let number = created.identifier.clone();
-        assert_eq!(created.project, setting.github.repository());
+        assert_eq!(created.project, REPOSITORY);
         // A second click: Sentry sends it all the same.
         let again = self
             .post(
@@ -77,7 +75,7 @@ impl Asked<'_> {
                     &setting.installation,
                     first,
                     json!({
-                        "project": project, "title": "ValueError: no total",
+                        "project": PROJECT, "title": "ValueError: no total",
                     }),
                 ),
             )
@@ -92,10 +90,10 @@ impl Asked<'_> {
             (&["bug".to_owned(), "sentry".to_owned()][..], &["ada".to_owned()][..])
         );
 
-        let linked = setting.sentry.link(second, &[("project", &project), ("ticket", &number)]).await;
+        let linked = setting.sentry.link(second, &[("project", PROJECT), ("ticket", &number)]).await;
         let linked = linked.unwrap_or_else(|seen| panic!("{seen}"));
         assert_eq!((linked.web_url, linked.identifier), (created.web_url, number));
-        let missing = json!({ "project": project, "ticket": "99" });
+        let missing = json!({ "project": PROJECT, "ticket": "99" });
         let answer = self.post("issue-link/link", &issue_link(&setting.installation, 8, missing)).await;
         assert_eq!(answer.status, 400, "{}", answer.text);
         assert!(answer.message().contains("99"), "{}", answer.text);
@@ -104,7 +102,7 @@ impl Asked<'_> {
     pub(super) async fn hostile_texts_arrive_as_text(&self) {
         let title = format!("\u{0}\u{7}Größe\u{202e} 🎉\n@ada #1 {}", "x".repeat(10_000));
         let description = "@acme/team see #1\n```\n</details> @grace\n````\n<!-- <img src=x> [a](javascript:b)";
-        let fields = json!({ "project": self.project(), "title": title, "description": description });
+        let fields = json!({ "project": PROJECT, "title": title, "description": description });
         let answer = self.post("issue-link/create", &issue_link(&self.setting.installation, 9, fields)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
         let issues = self.setting.github.issues();
@@ -134,10 +132,6 @@ impl Asked<'_> {
             assert_eq!((answer.status, answer.location.as_deref()), (status, location), "{path}: {}", answer.text);
             assert!(answer.text.contains("<h1>"), "a page for people: {}", answer.text);
         }
-    }
-
-    fn project(&self) -> String {
-        format!("board/{}", self.setting.github.repository())
     }
 }
 
