@@ -2,9 +2,13 @@
 //! `event_alert.triggered` in `data.issue_alert.settings`, with `metric_alert.*` in
 //! `data.metric_alert.alert_rule.triggers[].actions[].settings`, both lists of `{name, value}`.
 
+mod going;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use self::going::not_offered_any_more;
+pub use self::going::{Going, with_rules};
 use crate::destinations::{cut, is_blank, one_line, visible};
 use crate::payload::{Data, Event};
 
@@ -39,6 +43,11 @@ pub enum Priority {
 pub const ROUTE: &str = "(alert rule)";
 /// The same for a public app, which strangers install: `deliver` and a later redrive then know whom to keep out.
 pub const ROUTE_OF_PUBLIC: &str = "(alert rule, public app)";
+
+/// Whether a rule alone asked for a delivery of this route.
+pub fn is_route(route: &str) -> bool {
+    [ROUTE, ROUTE_OF_PUBLIC].contains(&route)
+}
 
 /// A longer note is cut: the form takes no longer one.
 const MAX_NOTE_UTF16: usize = 1000;

@@ -33,7 +33,7 @@ use crate::ports::{
     StoreError, Written,
 };
 use crate::routes_in_force::{NoRoutes, RoutesInForce};
-use crate::routing::{self, Destination, Routes, Value, is_offered_to};
+use crate::routing::{self, Destination, Routes, Value};
 use crate::secrets::{DestinationSecrets, KeptDestinationSecrets, SecretError};
 use crate::sentry::BaseUrl;
 use crate::telemetry::{self, Counter, chain};
@@ -280,7 +280,10 @@ impl<P: Platform> Deliver<P> {
                 NotReady::Never(format!("the routes (version {version}) have no destination `{name}` any more"))
             }
         })?;
-        if let Some(why) = not_offered(delivery, destination) {
+        let organization = delivery.normalized.organization.as_deref();
+        let refused =
+            alert_rule::not_offered_any_more(&delivery.route, delivery.rule.as_ref(), destination, organization);
+        if let Some(why) = refused {
             return Err(NotReady::Never(why));
         }
         let kind = destinations::kind(&destination.kind)
@@ -342,23 +345,6 @@ impl<P: Platform> Deliver<P> {
             }
         }))
     }
-}
-
-/// Whether a rule alone sends it to a destination that the routes do not offer to the rule's organization: looked at
-/// again here, since routes change and an operator sends again many at once.
-fn not_offered(delivery: &Delivery, destination: &Destination) -> Option<String> {
-    let is_public = match delivery.route.as_str() {
-        alert_rule::ROUTE => false,
-        alert_rule::ROUTE_OF_PUBLIC => true,
-        _ => return None,
-    };
-    let organization = delivery.normalized.organization.as_deref();
-    let is_offered = is_offered_to(destination.organizations.as_deref(), organization, is_public);
-    let rule = delivery.rule.as_ref().and_then(|settings| settings.rule.as_deref()).unwrap_or("?");
-    let name = &delivery.destination;
-    (!is_offered).then(|| {
-        format!("the alert rule `{rule}` picks the destination `{name}`, which the routes do not offer to its organization (any more): name that in the destination's `organizations` and send this again")
-    })
 }
 
 /// The tracker that a destination of such a kind names.

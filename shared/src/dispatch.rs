@@ -1,8 +1,6 @@
 //! `dispatch`: what an accepted event means. The installation's life is handled here; the rest is matched against the
 //! routes and fanned out, one message a delivery.
 
-mod rules;
-
 mod opened;
 
 use std::sync::Arc;
@@ -11,8 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use self::rules::Going;
-use crate::alert_rule::RuleSettings;
+use crate::alert_rule::{self, Going, RuleSettings};
 use crate::batch::{self, Done};
 use crate::delivery::Delivery;
 use crate::destinations;
@@ -152,7 +149,12 @@ impl<P: Platform> Dispatch<P> {
             Ok(planned) => (planned, None),
             Err(wait) => (Vec::new(), Some(wait)),
         };
-        let mut going = self.with_rules(&in_force, planned, picked, normalized.organization.as_deref()).await?;
+        let is_public = !picked.is_empty() && self.keeper.permanent_token().await?.is_none();
+        let organization = normalized.organization.as_deref();
+        let (mut going, in_vain) = alert_rule::with_rules(&in_force.routes, planned, picked, organization, is_public);
+        for why in in_vain {
+            tracing::error!(event.id = %event.id, "{why}");
+        }
         if wait.is_some() {
             // What a rule asks for hangs on no look-up. Its delivery is made again after the wait, which is harmless.
             going.retain(|going| going.refused.is_none());

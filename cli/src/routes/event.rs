@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
+use shared::alert_rule::{Picked, RuleSettings};
 use shared::ids::Resource;
 use shared::normalized::Normalized;
 use shared::payload;
@@ -12,6 +13,7 @@ use shared::routing::{self, CannotSet};
 use crate::samples::{self, Sample};
 
 pub(super) struct Event {
+    resource: Resource,
     pub(super) normalized: Normalized,
     /// The whole body: what `data.` paths lead into.
     pub(super) raw: Value,
@@ -55,7 +57,12 @@ impl Event {
         // Also the bundle's own events, which no webhook brings.
         let resource = Resource::from_queue(resource).with_context(|| format!("its resource is `{resource}`"))?;
         let payload = payload::Event::parse(&resource, &body)?;
-        Ok(Self { normalized: Normalized::of(&payload), raw: payload.raw, body })
+        Ok(Self { resource, normalized: Normalized::of(&payload), raw: payload.raw, body })
+    }
+
+    /// What alert rules say of where it goes, with whatever was set by hand.
+    pub(super) fn picked(&self) -> anyhow::Result<Vec<Picked>> {
+        Ok(RuleSettings::of(&payload::Event::parse(&self.resource, self.raw.to_string().as_bytes())?))
     }
 
     pub(super) fn set(&mut self, key: &str, value: Value) -> anyhow::Result<()> {

@@ -5,12 +5,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
+use shared::alert_rule::Going;
 use shared::destinations;
 use shared::destinations::kind::{Action, Call, Notification, TicketWork};
 use shared::destinations::settings::Settings;
 use shared::ids::{DeliveryId, EventId};
 use shared::message::Message;
-use shared::routing::{Destination, Planned, Routes};
+use shared::routing::{Destination, Routes};
 use shared::secrets::DestinationSecrets;
 use shared::templates::Form;
 
@@ -20,7 +21,8 @@ use super::event::Event;
 const SENTRY: &str = "https://sentry.io";
 
 /// The calls for a planned delivery, with `‹secret:NAME›` where a secret stands.
-pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> anyhow::Result<String> {
+pub(super) fn rendered(routes: &Routes, going: &Going, event: &Event) -> anyhow::Result<String> {
+    let (planned, rule) = (&going.planned, going.rule.as_ref());
     let destination = routes.destination(&planned.destination).context("the routes have no such destination")?;
     let kind = destinations::kind(&destination.kind).context("nobody knows its type")?;
     let stand_ins = StandIns::of(destination);
@@ -29,12 +31,12 @@ pub(super) fn rendered(routes: &Routes, planned: &Planned, event: &Event) -> any
     let now = Timestamp::now();
     let Ok(id) = shared::ids::hash([planned.route.as_str()]).parse::<EventId>() else { bail!("no id") };
     let default = Message::of(&event.normalized, SENTRY);
-    let (message, warning) = Form::of(routes, &planned.route, destination).message(&event.normalized, default, None);
+    let (message, warning) = Form::of(routes, &planned.route, destination).message(&event.normalized, default, rule);
     let notification = Notification {
         delivery: &DeliveryId::of(&id, now, &planned.destination),
         event: &event.normalized,
         message: &message,
-        rule: None,
+        rule,
         thread: None,
         original: (kind.forwards)(destination).then_some(&event.body),
         accepted_at: now,

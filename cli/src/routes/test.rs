@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
+use shared::alert_rule::{self, Going};
 use shared::ids::DestinationName;
 use shared::routing::{self, Decision, LookedUp, Outcome, Planned, Routes};
 
@@ -30,12 +31,15 @@ pub(crate) struct Test {
     /// The destinations that are to hear of it, or "none"; exits with 1 if others do
     #[arg(long, value_name = "DESTINATION,…", requires = "event", value_delimiter = ',')]
     expect: Option<Vec<String>>,
+    /// Alert rules reach what a public integration offers, which strangers install
+    #[arg(long)]
+    public: bool,
 }
 
 /// What an event comes to.
 struct Trial {
-    planned: Vec<Planned>,
-    /// One line for each route.
+    going: Vec<Going>,
+    /// One line for each route, and for each destination that an alert rule picks.
     table: String,
 }
 
@@ -52,7 +56,7 @@ impl Test {
         let expected = self.expect.as_ref().map(|names| expected(routes, names)).transpose()?;
         let mut event = Event::of(name)?;
         self.set.iter().try_for_each(|assignment| event.set_from(assignment))?;
-        let trial = Trial::of(routes, &event);
+        let trial = Trial::of(routes, &event, self.public)?;
         if let Some(expected) = expected {
             if trial.delivered() != expected {
                 print!("{}", trial.table);
@@ -63,13 +67,16 @@ impl Test {
         }
         println!("{}: {}", event.normalized.event, event.normalized.headline());
         print!("{}", trial.table);
-        if trial.planned.is_empty() {
+        if trial.delivered().is_empty() {
             println!("nothing is delivered");
         }
-        for planned in &trial.planned {
-            let kind = routes.destination(&planned.destination).map_or("", |destination| &destination.kind);
-            println!("\n{} ({kind}), by `{}`", planned.destination, planned.route);
-            match rendered(routes, planned, &event) {
+        for going in trial.delivering() {
+            let Planned { destination, route } = &going.planned;
+            let kind = routes.destination(destination).map_or("", |destination| &destination.kind);
+            let by_both = going.rule.is_some() && !alert_rule::is_route(route);
+            let also = if by_both { ", with what the alert rule says" } else { "" };
+            println!("\n{destination} ({kind}), by `{route}`{also}");
+            match rendered(routes, going, &event) {
                 Ok(text) => print!("{text}"),
                 Err(error) => println!("    cannot be sent: {error:#}"),
             }
@@ -103,7 +110,7 @@ impl Test {
     fn run_test(&self, routes: &Routes, test: &routing::Test) -> Result<(), String> {
         let mut event = Event::beside(&self.file, &test.event).map_err(|error| format!("{error:#}"))?;
         event.set_all(&test.set).map_err(|error| format!("{error:#}"))?;
-        let trial = Trial::of(routes, &event);
+        let trial = Trial::of(routes, &event, self.public).map_err(|error| format!("{error:#}"))?;
         if trial.delivered() == test.expect {
             return Ok(());
         }
@@ -113,7 +120,7 @@ impl Test {
 
 impl Trial {
     /// Nothing is looked up: where a route hangs on it, the table says so, and the event is matched with what is known.
-    fn of(routes: &Routes, event: &Event) -> Self {
+    fn of(routes: &Routes, event: &Event, is_public: bool) -> anyhow::Result<Self> {
         let decide = |looked_up| routes.decide(&event.normalized, &event.raw, looked_up);
         let planned = match decide(LookedUp::No) {
             Decision::Deliver(planned) => planned,
@@ -122,8 +129,14 @@ impl Trial {
                 Decision::NeedsIssue => Vec::new(),
             },
         };
+        let picked = event.picked()?;
+        let has_rule = !picked.is_empty();
+        let organization = event.normalized.organization.as_deref();
+        let (going, in_vain) = alert_rule::with_rules(routes, planned, picked, organization, is_public);
+        let by_rule = if is_public { alert_rule::ROUTE_OF_PUBLIC } else { alert_rule::ROUTE };
         let explained = routes.explain(&event.normalized, &event.raw, LookedUp::No);
-        let width = explained.iter().map(|line| line.route.chars().count()).max().unwrap_or_default();
+        let names = explained.iter().map(|line| line.route.as_str()).chain(has_rule.then_some(by_rule));
+        let width = names.map(|name| name.chars().count()).max().unwrap_or_default();
         let mut table = String::new();
         for line in &explained {
             let hint = match &line.outcome {
@@ -132,11 +145,26 @@ impl Trial {
             };
             let _ = writeln!(table, "  {:width$}  {}{hint}", line.route, line.outcome);
         }
-        Self { planned, table }
+        for going in going.iter().filter(|going| going.rule.is_some()) {
+            let told = going.refused.clone().map_or_else(
+                || format!("taken → {}", going.planned.destination),
+                |why| format!("refused, a dead letter: {why}"),
+            );
+            let _ = writeln!(table, "  {by_rule:width$}  {told}");
+        }
+        for why in in_vain {
+            let _ = writeln!(table, "  {by_rule:width$}  refused: {why}");
+        }
+        Ok(Self { going, table })
+    }
+
+    /// What is a dead letter from the beginning reaches nobody.
+    fn delivering(&self) -> impl Iterator<Item = &Going> {
+        self.going.iter().filter(|going| going.refused.is_none())
     }
 
     fn delivered(&self) -> BTreeSet<DestinationName> {
-        self.planned.iter().map(|planned| planned.destination.clone()).collect()
+        self.delivering().map(|going| going.planned.destination.clone()).collect()
     }
 }
 

@@ -103,6 +103,55 @@ fn an_event_shows_each_routes_verdict_and_what_is_sent() {
     );
 }
 
+const PICKED: &str = r#"[{"name":"destination","value":"phones"},{"name":"note","value":"See_the_runbook"},{"name":"priority","value":"high"}]"#;
+
+#[test]
+fn what_an_alert_rule_picks_is_shown_besides_the_routes() {
+    let file = FILE.replace("[[route]]\nname = \"quiet\"", "[[destination]]\nname = \"acme\"\ntype = \"console\"\norganizations = [\"acme\"]\n\n[[route]]\nname = \"quiet\"");
+    let (folder, _) = folder(&file);
+    let test = |event: &str, settings: &str, rest: &str| {
+        let place = match event {
+            "event_alert.triggered" => "data.issue_alert.settings",
+            _ => "data.metric_alert.alert_rule.triggers.0.actions.0.settings",
+        };
+        said(folder.path(), &format!("test routes.toml --event {event} --set {place}={settings}{rest}"))
+    };
+    let destination = |name: &str| format!(r#"[{{"name":"destination","value":"{name}"}}]"#);
+    let noted = |name: &str| PICKED.replace("phones", name);
+    assert_snapshot!("picked_by_an_issue_alert", test("event_alert.triggered", PICKED, ""));
+    assert_snapshot!("picked_by_a_metric_alert", test("metric_alert.critical", &noted("log"), ""));
+    for (name, rest, expected) in [
+        (
+            "gone",
+            "",
+            "(alert rule)     refused, a dead letter: the alert rule `Rule e314b0` picks the destination `gone`, which the routes do not have (any more)",
+        ),
+        ("acme", " --set organization=other", "which the routes do not offer to `other` (any more)"),
+        ("acme", " --set organization=acme", "(alert rule)     taken → acme\n"),
+        ("acme", " --set organization=acme --public", "(alert rule, public app)  taken → acme\n"),
+        (
+            "phones",
+            " --public",
+            "(alert rule, public app)  refused, a dead letter: the alert rule `Rule e314b0` picks the destination `phones`, which the routes do not offer to",
+        ),
+        ("log", " --public", "; a route goes there all the same, without the rule's settings"),
+    ] {
+        let said = test("event_alert.triggered", &destination(name), rest);
+        assert!(said.contains(expected), "{name}{rest}: {said}");
+        let is_refused = said.contains("  refused");
+        assert_eq!(said.contains("by `(alert rule"), !is_refused, "{name}{rest}: {said}");
+    }
+    let code = |expect: &str| {
+        let set = format!("data.issue_alert.settings={}", destination("phones"));
+        routes(
+            folder.path(),
+            ["test", "routes.toml", "--event", "event_alert.triggered", "--set", &set, "--expect", expect],
+        )
+        .0
+    };
+    assert_eq!((code("log,phones"), code("log")), (Some(0), Some(1)));
+}
+
 #[test]
 fn what_is_expected_decides_the_exit_code() {
     let (folder, _) = folder(FILE);
