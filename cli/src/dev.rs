@@ -98,7 +98,7 @@ impl Dev {
         let (routes, stand_ins) = match (self.routes, self.secrets) {
             (Some(file), Some(secrets)) => (RoutesFrom::Real { file, secrets }, None),
             (file, _) => {
-                let stand_ins = StandIns::new();
+                let stand_ins = StandIns::default();
                 (RoutesFrom::ToStandIns { file, text: ROUTES, stand_ins: stand_ins.clone() }, Some(stand_ins))
             }
         };

@@ -69,7 +69,7 @@ impl World {
         let (lock, store) = start::open_store(data_dir).await?;
         let secrets_file = match &routes {
             RoutesFrom::Real { secrets, .. } => secrets.clone(),
-            RoutesFrom::Text(_) => made_up_secrets(data_dir, &StandIns::new())?,
+            RoutesFrom::Text(_) => made_up_secrets(data_dir, &StandIns::default())?,
             RoutesFrom::ToStandIns { stand_ins, .. } => made_up_secrets(data_dir, stand_ins)?,
         };
         let secrets = EnvSecrets {

@@ -59,9 +59,11 @@ pub(super) fn arrived(far_side: &FarSide, limit: usize, now: Timestamp) -> Vec<A
             };
             kept.iter().map(entry).collect()
         }
+        FarSide::GitHub(github) => github.issues().into_iter().map(github_issue).collect(),
+        FarSide::GitLab(gitlab) => gitlab.issues().into_iter().map(gitlab_issue).collect(),
         FarSide::Jira(jira) => jira.tickets().into_iter().map(jira_ticket).collect(),
         FarSide::Linear(linear) => linear.tickets().into_iter().map(linear_ticket).collect(),
-        FarSide::Console | FarSide::Tickets | FarSide::Nobody => Vec::new(),
+        FarSide::Console | FarSide::Tickets => Vec::new(),
     };
     let all: Vec<Arrived> = all;
     all.into_iter().rev().take(limit).collect()
@@ -175,6 +177,28 @@ fn hook(hook: &simulator::Hook) -> Arrived {
     }
 }
 
+fn github_issue(issue: simulator::GitHubIssue) -> Arrived {
+    let state = if issue.is_open { "open" } else { "closed" };
+    Arrived {
+        title: format!("{}#{} {}", issue.repository, issue.number, issue.title),
+        text: cut(&issue.body),
+        marks: marks(state.to_owned(), &issue.labels, issue.assignees, &issue.mentions),
+        replies: issue.comments,
+        ..Arrived::default()
+    }
+}
+
+fn gitlab_issue(issue: simulator::GitLabIssue) -> Arrived {
+    let state = if issue.is_open { "opened" } else { "closed" };
+    Arrived {
+        title: format!("{}#{} {}", issue.project, issue.number, issue.title),
+        text: cut(&issue.description),
+        marks: marks(state.to_owned(), &issue.labels, issue.assignees, &issue.mentions),
+        replies: issue.comments,
+        ..Arrived::default()
+    }
+}
+
 fn jira_ticket(ticket: simulator::JiraTicket) -> Arrived {
     Arrived {
         title: format!("{} {}", ticket.key, ticket.title),
@@ -195,10 +219,15 @@ fn linear_ticket(ticket: simulator::LinearTicket) -> Arrived {
     }
 }
 
-fn marks(state: String, labels: &[String], assignee: Option<String>, mentions: &[String]) -> Vec<String> {
+fn marks(
+    state: String,
+    labels: &[String],
+    assignees: impl IntoIterator<Item = String>,
+    mentions: &[String],
+) -> Vec<String> {
     let mut marks = vec![state];
     marks.extend(labels.iter().map(|label| format!("label {label}")));
-    marks.extend(assignee.map(|assignee| format!("assigned to {assignee}")));
+    marks.extend(assignees.into_iter().map(|assignee| format!("assigned to {assignee}")));
     marks.extend(woken(mentions));
     marks
 }

@@ -1,52 +1,31 @@
 //! What stands in for the destinations and trackers of a routes file, in this process: each is called at a made-up host
 //! of its own, and whatever secret it names is made up too. Nothing of it leaves the process.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
+mod far_side;
+mod fill_in;
+
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use serde::Deserialize;
-use shared::outgoing::Reqwest;
+use shared::outgoing::{Reqwest, USER_AGENT};
 use shared::ports::{BusError, BusEvent, CallError, Outgoing, Policy};
-use simulator::{Discord, Jira, Linear, Mattermost, PagerDuty, Receiver, Simulator, Slack, Teams};
-use toml::{Spanned, Value};
 use tower::ServiceExt;
 
-/// Standard Webhooks wants 24 to 64 bytes; these are 32.
-const WEBHOOK_SECRET: &str = "whsec_c3RhbmQtaW4tc3RhbmQtaW4tc3RhbmQtaW4tMDE=";
+pub(crate) use self::far_side::FarSide;
+use self::far_side::Models;
+use self::fill_in::{Account, Entry, filled_in};
+
 /// What a stand-in's host ends with: a name that is never looked up (RFC 6761).
 const HOSTS: &str = "stand-in.invalid";
 /// The oldest calls beyond this many are dropped.
 const CALLS_KEPT: usize = 200;
-
-/// The far side of one destination.
-#[derive(Clone)]
-pub(crate) enum FarSide {
-    Slack {
-        workspace: Slack,
-        channel: String,
-    },
-    Discord(Discord),
-    Mattermost(Mattermost),
-    Teams(Teams),
-    PagerDuty(PagerDuty),
-    Webhook(Receiver),
-    Pushover(Simulator),
-    Bus(Arc<Mutex<Vec<BusEvent>>>),
-    Jira(Jira),
-    Linear(Linear),
-    /// A tracker without a stand-in: it answers 404 to everything.
-    Nobody,
-    /// Tickets: they are opened in a tracker of the file.
-    Tickets,
-    /// It writes into the log: nothing arrives anywhere else.
-    Console,
-}
 
 /// How a destination answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -67,8 +46,7 @@ pub(crate) struct Place {
     pub(crate) kind: String,
     pub(crate) far_side: FarSide,
     pub(crate) condition: Condition,
-    /// Its secrets by name, and its channel: whoever has the same is the same account.
-    account: BTreeMap<String, String>,
+    account: Account,
 }
 
 /// A call to a stand-in, and what became of it.
@@ -95,150 +73,49 @@ struct State {
     calls: VecDeque<StandInCall>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct StandIns {
     state: Arc<Mutex<State>>,
-    /// Their addresses are what the made-up secrets hold; each further one of its kind has the same.
-    discord: Discord,
-    teams: Teams,
+    models: Models,
 }
-
-/// As much of a routes file as is filled in here; it has been compiled before.
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    destination: Vec<Block>,
-    #[serde(default)]
-    tracker: Vec<Block>,
-}
-
-type Block = Spanned<BTreeMap<String, Spanned<Value>>>;
 
 impl StandIns {
-    pub(crate) fn new() -> Self {
-        Self { state: Arc::default(), discord: Discord::default(), teams: Teams::default() }
-    }
-
     /// The made-up secrets as a flat TOML table, by the names that [`Self::fill_in`] uses. They open nothing.
     pub(crate) fn secrets(&self) -> String {
-        let slack = Slack::default();
-        let values = [
-            ("pushover-user", "u".repeat(30)),
-            ("pushover-token", "a".repeat(30)),
-            ("slack-url", format!("https://hooks.slack.com{}", slack.webhook_path())),
-            ("slack-bot_token", slack.bot_token().to_owned()),
-            ("discord-url", self.discord.webhook_url()),
-            ("mattermost-url", format!("https://{HOSTS}{}", Mattermost::default().hook_path())),
-            ("teams-url", self.teams.webhook_url()),
-            ("pagerduty-routing_key", "0".repeat(32)),
-            ("webhook-url", format!("https://{HOSTS}/hook")),
-            ("webhook-secret", WEBHOOK_SECRET.to_owned()),
-            ("github-token", "made-up".to_owned()),
-            ("gitlab-token", "made-up".to_owned()),
-            ("linear-token", Linear::default().api_key().to_owned()),
-            ("jira-token", Jira::cloud().token().to_owned()),
-        ];
-        values.map(|(name, value)| format!("{name} = {}\n", Value::String(value))).concat()
+        self.models.secrets()
     }
 
-    /// The text with an address and made-up secrets for each destination; its destinations are the ones in force from
+    /// The text with an address and made-up secrets for each destination and tracker; these are the ones in force from
     /// now on.
     pub(crate) fn fill_in(&self, text: &str) -> anyhow::Result<String> {
-        let file: File = toml::from_str(text)?;
         let mut state = self.state();
-        let mut edits = Vec::new();
-        let mut fill = |blocks: &[Block], places: &mut Vec<Place>| -> Vec<usize> {
-            blocks.iter().map(|block| self.fill_in_block(text, block, places, &mut edits)).collect()
-        };
-        let in_force = fill(&file.destination, &mut state.places);
-        let trackers = fill(&file.tracker, &mut state.places);
+        let (mut in_force, mut trackers) = (Vec::new(), Vec::new());
+        let filled = filled_in(text, |entry| {
+            let of_its_kind = if entry.is_tracker { &mut trackers } else { &mut in_force };
+            let number = self.number(&mut state.places, entry);
+            of_its_kind.push(number);
+            state.places[number].far_side.is_called().then(|| format!("http://{number}.{HOSTS}"))
+        })?;
         text.clone_into(&mut state.text);
         (state.in_force, state.trackers) = (in_force, trackers);
-        Ok(edited(text, edits))
+        Ok(filled)
     }
 
-    /// The number of the block's place.
-    fn fill_in_block(&self, text: &str, block: &Block, places: &mut Vec<Place>, edits: &mut Edits) -> usize {
-        let keys = block.get_ref();
-        let word = |key: &str| keys.get(key).and_then(|value| value.get_ref().as_str()).unwrap_or_default();
-        let (name, kind) = (word("name").to_owned(), word("type").to_owned());
-        let mut account: BTreeMap<String, String> = BTreeMap::new();
-        for (key, value) in keys {
-            let Some(secret) = value.get_ref().as_str().and_then(|text| text.strip_prefix("secret:")) else {
-                continue;
-            };
-            account.insert(key.clone(), secret.to_owned());
-            edits.push((value.span(), made_up(&kind, key)));
-        }
-        let channel = word("channel").strip_prefix("secret:").map_or(word("channel"), |_| "alerts");
-        account.insert("#".to_owned(), channel.trim_start_matches('#').to_owned());
-        if let Some(email) = keys.get("email").filter(|_| kind == "jira") {
-            account.insert("email".to_owned(), word("email").to_owned());
-            edits.push((email.span(), format!("\"{}\"", Jira::cloud().email())));
-        }
-        let number = self.number(places, name, kind.clone(), account);
-        if !matches!(places[number].far_side, FarSide::Console | FarSide::Tickets) {
-            let address = format!("\"http://{number}.{HOSTS}\"");
-            match (keys.get("base_url"), keys.get("type")) {
-                (Some(given), _) => edits.push((given.span(), address)),
-                (None, Some(of_type)) => {
-                    let is_inline = text[block.span()].starts_with('{');
-                    let parted = if is_inline { "," } else { "\n" };
-                    edits.push((of_type.span(), format!("\"{kind}\"{parted} base_url = {address}")));
-                }
-                (None, None) => {}
-            }
-        }
-        number
-    }
-
-    fn number(&self, places: &mut Vec<Place>, name: String, kind: String, account: BTreeMap<String, String>) -> usize {
-        let same = |place: &Place| place.kind == kind && place.account == account;
-        if let Some(known) = places.iter().position(|place| place.name == name && same(place)) {
-            return known;
-        }
-        let shared = places.iter().find(|place| same(place) && kind != "eventbridge");
-        let far_side = match shared {
+    /// The number of the entry's place.
+    fn number(&self, places: &mut Vec<Place>, entry: Entry) -> usize {
+        let same = |place: &&Place| place.kind == entry.kind && place.account == entry.account;
+        let known = places.iter().position(|place| place.name == entry.name && same(&place));
+        let shared = places.iter().find(|place| same(place) && entry.kind != "eventbridge");
+        let far_side = match known.map(|number| &places[number]).or(shared) {
             Some(place) => place.far_side.clone(),
-            None => self.far_side(places, &kind, &account),
+            None => FarSide::new(&entry, &self.models, places),
         };
-        places.push(Place { name, kind, far_side, condition: Condition::Well, account });
-        places.len() - 1
-    }
-
-    fn far_side(&self, places: &[Place], kind: &str, account: &BTreeMap<String, String>) -> FarSide {
-        match kind {
-            "slack" => {
-                // One bot has one workspace, with as many channels as are named.
-                let token = account.get("bot_token");
-                let of_bot = places.iter().find_map(|place| match &place.far_side {
-                    FarSide::Slack { workspace, .. } if token.is_some() && place.account.get("bot_token") == token => {
-                        Some(workspace.clone())
-                    }
-                    _ => None,
-                });
-                let workspace = of_bot.unwrap_or_default();
-                let named = account.get("#").filter(|channel| !channel.is_empty() && token.is_some());
-                let channel = named.map_or("alerts", String::as_str).to_owned();
-                if channel != "alerts" {
-                    workspace.add_channel(&channel);
-                }
-                FarSide::Slack { workspace, channel }
-            }
-            "discord" => FarSide::Discord(self.discord.another()),
-            "mattermost" => FarSide::Mattermost(Mattermost::default()),
-            "teams" => FarSide::Teams(self.teams.another()),
-            "pagerduty" => FarSide::PagerDuty(PagerDuty::default()),
-            "webhook" => FarSide::Webhook(Receiver::in_real_time(WEBHOOK_SECRET)),
-            "pushover" => FarSide::Pushover(Simulator::new(simulator::Config::default())),
-            "eventbridge" => FarSide::Bus(Arc::default()),
-            "jira" if account.contains_key("email") => FarSide::Jira(Jira::cloud()),
-            "jira" => FarSide::Jira(Jira::data_center()),
-            "linear" => FarSide::Linear(Linear::default()),
-            "github" | "gitlab" => FarSide::Nobody,
-            kind if kind.ends_with("-issue") => FarSide::Tickets,
-            _ => FarSide::Console,
-        }
+        far_side.hold(&entry);
+        known.unwrap_or_else(|| {
+            let Entry { name, kind, account, .. } = entry;
+            places.push(Place { name, kind, far_side, condition: Condition::Well, account });
+            places.len() - 1
+        })
     }
 
     /// Those of the file in force, in its order.
@@ -299,10 +176,17 @@ impl StandIns {
         }
     }
 
-    async fn call(&self, place: Place, request: Request<Bytes>, policy: Policy) -> Result<Response<Bytes>, CallError> {
+    async fn call(
+        &self,
+        place: Place,
+        mut request: Request<Bytes>,
+        policy: Policy,
+    ) -> Result<Response<Bytes>, CallError> {
+        // As the client gives it to those calls that leave: some ask for one.
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         let (at, began, method) = (Timestamp::now(), Instant::now(), request.method().clone());
         let answered = match place.condition {
-            Condition::Well => tokio::time::timeout(policy.timeout, answer(&place.far_side, request, policy))
+            Condition::Well => tokio::time::timeout(policy.timeout, answer(place.far_side.router(), request, policy))
                 .await
                 .unwrap_or(Err(CallError::TimedOut(policy.timeout))),
             Condition::Failing => {
@@ -348,50 +232,11 @@ impl StandIns {
     }
 }
 
-async fn answer(far_side: &FarSide, request: Request<Bytes>, policy: Policy) -> Result<Response<Bytes>, CallError> {
-    let router = match far_side {
-        FarSide::Slack { workspace, .. } => workspace.router(),
-        FarSide::Discord(discord) => discord.router(),
-        FarSide::Mattermost(mattermost) => mattermost.router(),
-        FarSide::Teams(teams) => teams.router(),
-        FarSide::PagerDuty(pagerduty) => pagerduty.router(),
-        FarSide::Webhook(receiver) => receiver.router(),
-        FarSide::Pushover(pushover) => pushover.pushover_router(),
-        FarSide::Jira(jira) => jira.router(),
-        FarSide::Linear(linear) => linear.router(),
-        FarSide::Bus(_) | FarSide::Console | FarSide::Tickets | FarSide::Nobody => axum::Router::new(),
-    };
+async fn answer(router: Router, request: Request<Bytes>, policy: Policy) -> Result<Response<Bytes>, CallError> {
     let response = router.oneshot(request.map(axum::body::Body::from)).await.unwrap_or_else(|never| match never {});
     let (parts, body) = response.into_parts();
     let body = Limited::new(body, policy.max_body_bytes).collect().await.map_err(CallError::BrokenOff)?;
     Ok(Response::from_parts(parts, body.to_bytes()))
-}
-
-/// What stands in the file instead of a secret of its own: one of [`StandIns::secrets`], or where any text may stand, a
-/// text.
-fn made_up(kind: &str, key: &str) -> String {
-    match (kind, key) {
-        ("slack", "channel") => "\"#alerts\"".to_owned(),
-        ("pushover", "user" | "token")
-        | ("slack", "url" | "bot_token")
-        | ("discord" | "mattermost" | "teams", "url")
-        | ("pagerduty", "routing_key")
-        | ("webhook", "url" | "secret")
-        | ("github" | "gitlab" | "jira" | "linear", "token") => format!("\"secret:{kind}-{key}\""),
-        _ => "\"made-up\"".to_owned(),
-    }
-}
-
-/// Places of the text, and what stands there instead.
-type Edits = Vec<(Range<usize>, String)>;
-
-fn edited(text: &str, mut edits: Edits) -> String {
-    edits.sort_by_key(|(place, _)| std::cmp::Reverse(place.start));
-    let mut text = text.to_owned();
-    for (place, instead) in edits {
-        text.replace_range(place, &instead);
-    }
-    text
 }
 
 /// Calls that leave the house, and those to stand-ins, which do not.
@@ -418,6 +263,8 @@ impl Outgoing for Outside {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use shared::routing::Routes;
 
     use super::*;
@@ -446,7 +293,7 @@ name = "all"
 when = { event = "*" }
 to = ["on-call", "team"]
 "##;
-        let stand_ins = StandIns::new();
+        let stand_ins = StandIns::default();
         let secrets: BTreeMap<String, String> = toml::from_str(&stand_ins.secrets()).expect("secrets");
         let known = secrets.keys().cloned().collect();
         for (text, names) in [(text, ["inline", "log"]), (blocks, ["on-call", "team"])] {
@@ -469,7 +316,7 @@ to = ["on-call", "team"]
         let one = |name: &str, secret: &str| {
             format!("[[destination]]\nname = \"{name}\"\ntype = \"discord\"\nurl = \"secret:{secret}\"\n")
         };
-        let stand_ins = StandIns::new();
+        let stand_ins = StandIns::default();
         let first = stand_ins.fill_in(&one("a", "x")).expect("a file");
         stand_ins.fill_in(&one("b", "y")).expect("a file");
         assert_eq!(stand_ins.fill_in(&one("a", "x")).expect("a file"), first);

@@ -12,10 +12,10 @@ use shared::ports::{Outgoing, Policy};
 use crate::running::PATIENCE;
 
 /// A running `dev` and a browser without scripts; killed when it is dropped.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     /// Without a slash at the end.
-    url: String,
+    pub(crate) url: String,
     secret: String,
     data_dir: PathBuf,
     browser: Reqwest,
@@ -40,7 +40,7 @@ impl Dev {
         Self::start_with(&["--routes", &file])
     }
 
-    fn start_with(more: &[&str]) -> Self {
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchboard"))
             .args(["dev", "--listen", "127.0.0.1:0"])
             .args(more)
@@ -66,36 +66,41 @@ impl Dev {
         }
     }
 
-    async fn call(&self, request: http::request::Builder, body: &str) -> Response<String> {
+    pub(crate) async fn call(&self, request: http::request::Builder, body: &str) -> Response<String> {
         let policy = Policy { guarded: false, timeout: PATIENCE, max_body_bytes: 1024 * 1024 };
         let response = self.browser.call(request.body(body.to_owned().into()).unwrap(), policy).await.unwrap();
         response.map(|body| String::from_utf8(body.to_vec()).unwrap())
     }
 
-    async fn get(&self, address: &str) -> Response<String> {
+    pub(crate) async fn get(&self, address: &str) -> Response<String> {
         self.call(Request::get(address), "").await
     }
 
-    /// Presses a button of the page; returns the address that it leads to.
-    async fn press(&self, button: &str, form: &str) -> String {
-        let request = Request::post(format!("{}{button}", self.url))
+    /// Sends a form of its own page.
+    pub(crate) async fn post(&self, to: &str, form: &str) -> Response<String> {
+        let request = Request::post(format!("{}{to}", self.url))
             .header("origin", &self.url)
             .header("sec-fetch-site", "same-origin")
             .header("content-type", "application/x-www-form-urlencoded");
-        let response = self.call(request, form).await;
+        self.call(request, form).await
+    }
+
+    /// Presses a button of the page; returns the address that it leads to.
+    pub(crate) async fn press(&self, button: &str, form: &str) -> String {
+        let response = self.post(button, form).await;
         assert_eq!(response.status(), StatusCode::SEE_OTHER, "{button}: {}", response.body());
         to(&response)
     }
 
     /// As a browser that follows to the setup page.
-    async fn install(&self) {
+    pub(crate) async fn install(&self) {
         let setup = self.press("/install", "").await;
         assert_eq!(self.get(&setup).await.status(), StatusCode::FOUND);
         self.page_when("verified", |page| page.contains("active, verified, token sealed")).await;
     }
 
     /// The page, once it is as it should be.
-    async fn page_when(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn page_when(&self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         loop {
             let page = self.get(&format!("{}/", self.url)).await.into_body();

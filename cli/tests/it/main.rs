@@ -12,3 +12,4 @@ mod running;
 mod samples;
 mod schema;
 mod starts;
+mod tickets;

@@ -25,7 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An idle connection is not used again after this. Servers and load balancers drop idle ones after 60 s or so, and a
 /// function frozen meanwhile would learn of it only by sending.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-const USER_AGENT: &str = concat!("sentry-switchboard/", env!("CARGO_PKG_VERSION"));
+/// What every call that leaves says of itself.
+pub const USER_AGENT: &str = concat!("sentry-switchboard/", env!("CARGO_PKG_VERSION"));
 
 /// [`Outgoing`] on reqwest. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]

@@ -1,0 +1,125 @@
+//! *Create* and *Link* on the page of `dev`, with every type of tracker, as a browser with scripts sends them.
+
+use serde_json::{Value, json};
+
+use crate::dev::Dev;
+
+/// With the projects of a tracker, and without.
+const ROUTES: &str = r#"
+[[tracker]]
+name = "hub"
+type = "github"
+token = "secret:one"
+repositories = ["me/shop", "me/site"]
+labels = ["sentry"]
+organizations = ["example-org"]
+
+[[tracker]]
+name = "any-hub"
+type = "github"
+token = "secret:two"
+organizations = ["example-org"]
+
+[[tracker]]
+name = "lab"
+type = "gitlab"
+token = "secret:one"
+base_url = "https://git.example"
+projects = ["me/sub/api"]
+labels = ["sentry"]
+organizations = ["example-org"]
+
+[[tracker]]
+name = "any-lab"
+type = "gitlab"
+token = "secret:two"
+organizations = ["example-org"]
+"#;
+
+/// Tracker and project, and name of the first ticket there.
+const PROJECTS: [(&str, &str); 5] = [
+    ("any-hub/acme/backend", "acme/backend#1"),
+    ("any-lab/acme/shop/backend", "acme/shop/backend#1"),
+    ("hub/me/shop", "me/shop#1"),
+    ("hub/me/site", "me/site#1"),
+    ("lab/me/sub/api", "me/sub/api#1"),
+];
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// Values of a select's choices.
+async fn options(dev: &Dev, list: &str, project: &str, query: &str) -> Vec<String> {
+    let uri = encoded(&format!("/components/options/{list}"));
+    let dependent = encoded(&json!({ "project": project }).to_string());
+    let address = format!("{}/sentry/options?uri={uri}&dependent={dependent}&query={query}", dev.url);
+    let answer: Value = serde_json::from_str(dev.get(&address).await.body()).unwrap();
+    let choices = answer["choices"].as_array().unwrap_or_else(|| panic!("{list} of {project}: {answer}"));
+    choices.iter().map(|choice| choice[0].as_str().unwrap().to_owned()).collect()
+}
+
+async fn send(dev: &Dev, form: &str, fields: &[(&str, &str)]) -> Value {
+    let fields = fields.iter().map(|(name, value)| format!("field:{name}={}", encoded(value)));
+    let answer = dev.post(form, &fields.collect::<Vec<_>>().join("&")).await;
+    serde_json::from_str(answer.body()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = crate::running::write(folder.path(), "routes.toml", ROUTES);
+    let dev = Dev::start_with(&["--routes", file.to_str().unwrap()]);
+    dev.install().await;
+    let mut offered = options(&dev, "projects", "", "").await;
+    offered.sort_unstable();
+    assert_eq!(offered, PROJECTS.map(|(project, _)| project));
+
+    let mut issue = 1;
+    for (project, ticket) in PROJECTS {
+        for title in ["Kaboom", "Elsewhere"] {
+            dev.press("/issue", &format!("project=Backend&title={title}")).await;
+        }
+        let sidebar = dev.get(&format!("{}/sentry/issues/{issue}", dev.url)).await;
+        assert!(sidebar.body().contains("<h2>Create</h2>"), "{}", sidebar.body());
+        // Pressed twice at once, and again after the link is gone.
+        let create = format!("/sentry/issues/{issue}/create");
+        let assignee = &options(&dev, "assignees", project, "ada").await[0];
+        let fields = [
+            ("project", project),
+            ("title", "Kaboom"),
+            ("description", "It broke @ada"),
+            ("label", "bug"),
+            ("assignee", assignee),
+        ];
+        let (one, two) = tokio::join!(send(&dev, &create, &fields), send(&dev, &create, &fields));
+        let opened = if one["ok"] == true { one } else { two };
+        assert_eq!((&opened["linked"]["name"], &opened["ok"]), (&json!(ticket), &json!(true)), "{opened}");
+        assert!(opened["linked"]["url"].as_str().unwrap().starts_with("https://"), "{opened}");
+        dev.press(&format!("/sentry/issues/{issue}/unlink"), "").await;
+        assert_eq!(send(&dev, &create, &fields).await["linked"]["name"], ticket);
+
+        // Another issue is linked to it.
+        let tickets = options(&dev, "tickets", project, "kab").await;
+        assert_eq!(tickets.len(), 1, "{project}: {tickets:?}");
+        let link = format!("/sentry/issues/{}/link", issue + 1);
+        let linked = send(&dev, &link, &[("project", project), ("ticket", &tickets[0])]).await;
+        assert_eq!(linked["linked"]["name"], ticket, "{linked}");
+        let refused = send(&dev, &link, &[("project", project), ("ticket", "99")]).await;
+        assert_eq!(refused["ok"], false, "{refused}");
+        issue += 2;
+    }
+
+    let page = dev.page_when("the tickets", |page| page.contains("<h2>Trackers</h2>")).await;
+    let (_, trackers) = page.split_once("<h2>Trackers</h2>").unwrap();
+    let (trackers, _) = trackers.split_once("<h2>On the wire").unwrap();
+    for (_, ticket) in PROJECTS {
+        assert_eq!(trackers.matches(&format!("<b>{ticket} Kaboom</b>")).count(), 1, "{ticket}: {trackers}");
+    }
+    assert_eq!(trackers.matches("<div class=card>").count(), PROJECTS.len());
+    assert!(!trackers.contains("wakes"), "{trackers}");
+    assert_eq!(trackers.matches("label sentry").count(), 3);
+    assert_eq!(trackers.matches("assigned to ada").count(), PROJECTS.len());
+}
