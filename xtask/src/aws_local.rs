@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn story(options: &Options, aws: &MiniStack, stack: &Stack<'_>) -> Result<String> {
     let Options { sentry_url, client_id, client_secret, .. } = options;
-    let (redirect, webhook) = (stack.redirect_url(), stack.webhook_url());
+    let (redirect, webhook, components) = (stack.redirect_url(), stack.webhook_url(), stack.url("/components/"));
     let environment = format!(
         "AWS_ENDPOINT_URL={} AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={ACCESS_KEY}",
         aws.endpoint()
@@ -79,6 +79,7 @@ The stack runs until Ctrl-C.
 
   Redirect URL  {redirect}
   Webhook URL   {webhook}
+  Components    {components} (a real Sentry asks for them at the host alone)
   Sentry        {sentry_url}  (client id {client_id}, client secret {client_secret})
   Log           {log}; the functions' own:
                 {environment} aws logs tail /switchboard/{STACK}/webhook

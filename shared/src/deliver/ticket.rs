@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Deliver, Ready, Tracking};
@@ -118,7 +119,7 @@ impl<P: Platform> Deliver<P> {
         issue: &str,
         ticket: &Ticket,
     ) -> Result<(), DeliveryError> {
-        let event = event(tracker, delivery, installation, issue, ticket);
+        let event = event(tracker, delivery, installation, issue, ticket, self.platform.clock().now());
         let sent = self.tell(&event, envelope::ticket_group(installation, issue)).await;
         sent.map_err(|error| {
             let said = "the ticket is there, the event about it could not be sent";
@@ -134,8 +135,8 @@ fn event(
     installation: InstallationId,
     issue: &str,
     ticket: &Ticket,
+    now: Timestamp,
 ) -> AcceptedEvent {
-    let at = milliseconds(delivery.accepted_at);
     let data = Data {
         tracker,
         destination: delivery.destination.as_str(),
@@ -146,8 +147,9 @@ fn event(
         title: delivery.normalized.title.as_deref(),
         issue_project: delivery.normalized.project.as_ref(),
         level: delivery.normalized.level.as_deref(),
-        at: at.to_string(),
+        at: milliseconds(delivery.accepted_at).to_string(),
     };
     let installation = Installation { uuid: installation.to_string() };
-    AcceptedEvent::own(&Body { action: "ticket_opened", data, installation }, at)
+    // It may be opened hours later: its link has as long as any look-up from here on.
+    AcceptedEvent::own(&Body { action: "ticket_opened", data, installation }, now)
 }

@@ -68,6 +68,12 @@ impl Chance for Counted {
 
 thread_local! {
     static MEANWHILE: Cell<Option<DestinationHealth>> = const { Cell::new(None) };
+    static FORGOTTEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The next `times` writes of a thread fail.
+pub(crate) fn forget_threads(times: u32) {
+    FORGOTTEN.set(times);
 }
 
 /// Somebody else writes this row just before the next delivery is settled.
@@ -132,6 +138,10 @@ impl Deliveries for Steady<SqliteDeliveries> {
         held(self.0.thread(key, now)).await
     }
     async fn put_thread(&self, key: &ThreadKey, what: Option<&Thread>, until: Timestamp) -> Result<(), StoreError> {
+        if let Some(left) = FORGOTTEN.get().checked_sub(1) {
+            FORGOTTEN.set(left);
+            return Err(StoreError::Unavailable { store: "deliveries", source: "down".into() });
+        }
         held(self.0.put_thread(key, what, until)).await
     }
     async fn recent(&self, since: Timestamp, now: Timestamp, max: usize) -> Result<Vec<DeliveryRecord>, StoreError> {

@@ -17,7 +17,7 @@ use shared::trackers::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, Tr
 
 use simulator::{Endpoint, Fault, Jira, JiraEdition};
 
-use crate::ports::Ports;
+use crate::ports::{Ports, QueueFault, forget_threads};
 use crate::world::{World, issue};
 
 const INSTALLATION: &str = "a8e5d37a-696c-4c54-adb5-b3f28d64c7de";
@@ -336,4 +336,41 @@ async fn a_link_that_sentry_refuses_does_not_keep_the_event_from_being_routed() 
     assert_eq!((jira.tickets().len(), world.rung().len()), (1, 1));
     assert_eq!(world.sentry.external_issue(id), None);
     assert_eq!(world.calls("links"), [403]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_is_opened_late_is_linked_as_patiently_as_any() {
+    let (world, jira) = world_with_jira().await;
+    jira.fail_next(8, &Fault::status(503));
+    world.sentry.faults().push(Endpoint::Links, Fault::status(503));
+    let id = issue(&world, "Backend", "boom").await;
+    world.live(Duration::from_hours(3)).await;
+    assert_eq!(world.calls("links"), [503, 200]);
+    assert!(world.sentry.external_issue(id).is_some());
+    assert_eq!((jira.tickets().len(), world.rung().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_whose_event_finds_no_queue_is_told_of_by_the_next_try() {
+    let (world, jira) = world_with_jira().await;
+    let id = issue(&world, "Backend", "boom").await;
+    world.ports.events.fail([QueueFault::Down, QueueFault::Down]);
+    world.pass(Duration::from_mins(20)).await;
+    assert!(world.sentry.external_issue(id).is_some());
+    assert_eq!((jira.tickets().len(), world.rung().len()), (1, 1));
+    let states: Vec<_> = world.records().await.into_iter().map(|record| record.state).collect();
+    assert!(states.iter().all(|state| *state == DeliveryState::Sent), "{states:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_no_store_remembers_is_there_all_the_same_and_found_again() {
+    let world = World::new().await;
+    let (kind, scripted) = Scripted::kind([]);
+    forget_threads(2);
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
+    assert_eq!(tickets::known(&*world.ports, &name(), installation(), "7").await.unwrap(), None);
+    assert_eq!(press(&world.ports, kind, "7").await.unwrap(), ticket(1));
+    assert_eq!(scripted.opened().len(), 1);
+    let known = tickets::known(&*world.ports, &name(), installation(), "7").await.unwrap();
+    assert_eq!(known, Some(ticket(1)), "now it is remembered");
 }
