@@ -1,6 +1,7 @@
 //! `pushover`: to a phone. <https://pushover.net/api>
 //!
-//! Where its priority can be 2, an emergency that an issue caused is cancelled once the issue is over.
+//! Where its priority can be 2, an emergency that an issue caused is cancelled once the issue is over. So is one that an
+//! alert rule alone made one: that it rang is remembered in the issue's thread.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{DeliveryError, judge_by_status};
 use super::incident::{self, Turn};
-use super::kind::{Action, Call, Key, Kind, Learned, Notification, Takes};
+use super::kind::{Action, Call, Key, Kind, Learned, Notification, Takes, Thread};
 use super::request::form;
 use super::settings::Settings;
 use super::text::{cut, cut_before_link, is_blank, one_line, visible};
@@ -33,6 +34,9 @@ const RETRY_S: i64 = 60;
 const RETRY_MIN_S: i64 = 30;
 const EXPIRE_S: i64 = 3600;
 const EXPIRE_MAX_S: i64 = 10_800;
+
+/// The word of a thread that says that an alert rule made an emergency of it.
+const RANG: &str = "rang";
 
 pub(super) static KIND: Kind = Kind::new("pushover", render)
     .keys(&[
@@ -108,12 +112,15 @@ fn render(settings: &Settings, notification: &Notification<'_>) -> Result<Action
     };
     let base_url = settings.base_url("https://api.pushover.net");
     let mut calls = Vec::new();
-    let may_ring = settings.greatest("priority") == Some(EMERGENCY) || message.priority == Some(Priority::Urgent);
+    let is_urgent = message.priority == Some(Priority::Urgent);
+    let has_rung = notification.thread.is_some_and(|thread| thread.get(RANG).is_some());
+    let may_ring = settings.greatest("priority") == Some(EMERGENCY) || is_urgent || has_rung;
     if let Some(tag) = tag.as_deref().filter(|_| is_over && may_ring) {
         let address = format!("{base_url}/1/receipts/cancel_by_tag/{tag}.json");
         calls.push(Call { request: form(&address, &[("token", token)])?, judge: judge_cancelled });
     }
     // Cancelling may be repeated, ringing should not: so it comes last.
+    let judge = if is_emergency && is_urgent { judge_rung } else { judge };
     calls.push(Call { request: form(&format!("{base_url}/1/messages.json"), &form_of_message)?, judge });
     Ok(Action::Calls(calls))
 }
@@ -176,6 +183,11 @@ fn judge(answer: &http::Response<Bytes>, now: Timestamp) -> Result<Learned, Deli
     }
 }
 
+/// [`judge`], and what a later end of the issue must know.
+fn judge_rung(answer: &http::Response<Bytes>, now: Timestamp) -> Result<Learned, DeliveryError> {
+    judge(answer, now).map(|_| Some(Thread::from([(RANG, "as an alert rule said")])))
+}
+
 /// [`judge`], but that there is nothing to cancel is no reason to keep the message back.
 fn judge_cancelled(answer: &http::Response<Bytes>, now: Timestamp) -> Result<Learned, DeliveryError> {
     match judge(answer, now) {
@@ -216,7 +228,9 @@ mod tests {
 
     use super::*;
     use crate::destinations::error::Next;
-    use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
+    use crate::destinations::testing::{
+        accepted_at, calls, calls_of, carried_out, rendered, rendered_in, samples, settings,
+    };
     use crate::message::Field;
     use crate::normalized::Normalized;
     use crate::routing::Routes;
@@ -336,6 +350,28 @@ mod tests {
         let calls = calls_of(rendered(&KIND, &pushover(""), &over, &message, None).unwrap());
         assert!(fields(&calls[0]).0.contains("/receipts/cancel_by_tag/"));
         assert_eq!((calls.len(), field(&fields(&calls[1]).1, "priority")), (2, Some("0")));
+    }
+
+    #[tokio::test]
+    async fn what_rang_by_an_alert_rule_alone_is_cancelled_when_a_route_tells_of_the_end() {
+        let keys = [("u", "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"), ("t", "azGDORePK8gMaC0QOYAMyEEuzJnyUi")];
+        let settings = settings("pushover", "user = \"secret:u\"\ntoken = \"secret:t\"", keys);
+        let simulator = Simulator::new(simulator::Config::default());
+        let alert = issue("event_alert.triggered", "fatal");
+        let told = async |event: &Normalized, priority: Option<Priority>, thread: Option<&Thread>| {
+            let message = Message { priority, ..Message::of(event, "https://sentry.example") };
+            let calls = calls_of(rendered_in(thread, &KIND, &settings, event, &message, None).unwrap());
+            (calls.len(), carried_out(calls, simulator.pushover_router()).await.unwrap())
+        };
+        assert_eq!(told(&alert, Some(Priority::High), None).await, (1, None), "that does not ring");
+        let (_, thread) = told(&alert, Some(Priority::Urgent), None).await;
+        let rings = || simulator.pushover_messages().iter().any(|message| message.rings_at(Timestamp::now()));
+        assert!(rings() && thread.is_some());
+        let over = issue("issue.resolved", "fatal");
+        assert_eq!(told(&over, None, None).await, (1, None), "nothing is asked for where nothing rang");
+        assert!(rings());
+        assert_eq!(told(&over, None, thread.as_ref()).await, (2, None));
+        assert!(!rings());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tower::ServiceExt as _;
 
 use super::error::DeliveryError;
-use super::kind::{Action, Call, Kind, Learned, Notification};
+use super::kind::{Action, Call, Kind, Learned, Notification, Thread};
 use super::settings::Settings;
 use crate::ids::{DeliveryId, EventId};
 use crate::message::Message;
@@ -57,6 +57,18 @@ pub(super) fn rendered(
     message: &Message,
     original: Option<&[u8]>,
 ) -> Result<Action, DeliveryError> {
+    rendered_in(None, kind, settings, event, message, original)
+}
+
+/// [`rendered`] where this was learned before.
+pub(super) fn rendered_in(
+    thread: Option<&Thread>,
+    kind: &Kind,
+    settings: &Settings,
+    event: &Normalized,
+    message: &Message,
+    original: Option<&[u8]>,
+) -> Result<Action, DeliveryError> {
     let delivery =
         DeliveryId::of(&EventId::of_signature("00"), accepted_at(), &"d".parse().expect("a destination's name"));
     let notification = Notification {
@@ -64,7 +76,7 @@ pub(super) fn rendered(
         event,
         message,
         rule: None,
-        thread: None,
+        thread,
         original,
         accepted_at: accepted_at(),
         now: accepted_at() + std::time::Duration::from_mins(1),
