@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod alert_rules;
+mod board;
 mod chaos;
 mod circuit;
 mod components;
