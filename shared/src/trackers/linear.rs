@@ -31,13 +31,19 @@ pub(super) static KIND: TrackerKind = TrackerKind {
 // What differs between calls goes into variables and never into these.
 const TEAMS: &str =
     "query($filter: TeamFilter) { teams(filter: $filter, first: 50, orderBy: updatedAt) { nodes { key name } } }";
-const LABELS: &str =
-    "query($filter: IssueLabelFilter) { issueLabels(filter: $filter, first: 100) { nodes { name isGroup } } }";
+// A list of a team that there is not would be empty, so the team is asked for along with it.
+const LABELS: &str = "query($team: TeamFilter, $filter: IssueLabelFilter) { \
+    teams(filter: $team, first: 1) { nodes { id } } \
+    issueLabels(filter: $filter, first: 100) { nodes { name isGroup } } }";
 const MEMBERS: &str = "query($team: TeamFilter, $filter: UserFilter) { teams(filter: $team, first: 1) { nodes { \
     members(filter: $filter, first: 50) { nodes { id name } } } } }";
-const ISSUES: &str = "query($filter: IssueFilter, $archived: Boolean) { \
-    issues(filter: $filter, includeArchived: $archived, first: 50, orderBy: createdAt) { \
-    nodes { id identifier title url trashed team { key } state { type } } } }";
+const TICKETS: &str = "query($team: TeamFilter, $filter: IssueFilter) { \
+    teams(filter: $team, first: 1) { nodes { id } } \
+    issues(filter: $filter, includeArchived: false, first: 50, orderBy: createdAt) { \
+    nodes { identifier title state { type } } } }";
+const ISSUES: &str = "query($filter: IssueFilter) { \
+    issues(filter: $filter, includeArchived: true, first: 50, orderBy: createdAt) { \
+    nodes { id identifier url trashed team { key } } } }";
 const TEAM_AND_LABELS: &str = "query($team: TeamFilter, $labels: IssueLabelFilter) { \
     teams(filter: $team, first: 1) { nodes { id } } \
     issueLabels(filter: $labels, first: 100) { nodes { id name isGroup } } }";
@@ -70,7 +76,8 @@ impl Tracker for Linear {
         if !query.is_empty() {
             filter["name"] = holding(&query);
         }
-        let data = ask(api, LABELS, json!({"filter": filter}), &key).await?;
+        let data = ask(api, LABELS, json!({"team": of_key(&key), "filter": filter}), &key).await?;
+        the_team(&data, &key)?;
         let names = list(&data["issueLabels"]).filter(|label| label["isGroup"] != true);
         Ok(names.filter_map(|label| Some(Choice::new(label["name"].as_str()?, label["name"].as_str()?))).collect())
     }
@@ -82,16 +89,16 @@ impl Tracker for Linear {
         if !query.is_empty() {
             filter["or"] = json!([{"name": holding(&query)}, {"displayName": holding(&query)}]);
         }
-        let data = ask(api, MEMBERS, json!({"team": {"key": {"eq": key}}, "filter": filter}), &key).await?;
-        let team = list(&data["teams"]).next().ok_or(TrackerError::NotFound(key))?;
-        let people = list(&team["members"]).filter_map(|user| Some((user["id"].as_str()?, user["name"].as_str()?)));
+        let data = ask(api, MEMBERS, json!({"team": of_key(&key), "filter": filter}), &key).await?;
+        let people = list(&the_team(&data, &key)?["members"])
+            .filter_map(|user| Some((user["id"].as_str()?, user["name"].as_str()?)));
         Ok(people.map(|(id, name)| Choice::new(id, one_line(name, 80))).collect())
     }
 
     async fn tickets(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
         let key = team_key(project)?;
         let query = one_line(query, 200);
-        let mut filter = json!({"team": {"key": {"eq": key}}});
+        let mut filter = json!({"team": of_key(&key)});
         if let Some((team, number)) = named(&key, &query) {
             filter["or"] = json!([{"title": holding(&query)}]);
             if team == key {
@@ -100,7 +107,8 @@ impl Tracker for Linear {
         } else if !query.is_empty() {
             filter["title"] = holding(&query);
         }
-        let data = ask(api, ISSUES, json!({"filter": filter, "archived": false}), &key).await?;
+        let data = ask(api, TICKETS, json!({"team": of_key(&key), "filter": filter}), &key).await?;
+        the_team(&data, &key)?;
         let mut issues: Vec<&Value> = list(&data["issues"]).collect();
         issues.sort_by_key(|issue| is_closed(issue));
         let choice = |issue: &Value| {
@@ -115,8 +123,8 @@ impl Tracker for Linear {
         let not_found = || TrackerError::NotFound(one_line(id, 80));
         // Which teams may be used was asked of the one that was named, and not of another in the identifier.
         let (_, number) = named(&key, id).filter(|(team, _)| *team == key).ok_or_else(not_found)?;
-        let filter = json!({"team": {"key": {"eq": key}}, "number": {"eq": number}});
-        let data = ask(api, ISSUES, json!({"filter": filter, "archived": true}), &key).await?;
+        let filter = json!({"team": of_key(&key), "number": {"eq": number}});
+        let data = ask(api, ISSUES, json!({"filter": filter}), &key).await?;
         let mut issues = list(&data["issues"]).filter(|issue| issue["trashed"] != true);
         ticket(issues.next().ok_or_else(not_found)?)
     }
@@ -124,8 +132,8 @@ impl Tracker for Linear {
     async fn find(&self, api: &Api<'_>, project: &str, marker: &str) -> Result<Option<Ticket>, TrackerError> {
         let key = team_key(project)?;
         let either = json!([{"id": {"eq": id_of(marker)}}, {"description": {"contains": marker}}]);
-        let filter = json!({"team": {"key": {"eq": key}}, "or": either});
-        let data = ask(api, ISSUES, json!({"filter": filter, "archived": true}), &key).await?;
+        let filter = json!({"team": of_key(&key), "or": either});
+        let data = ask(api, ISSUES, json!({"filter": filter}), &key).await?;
         list(&data["issues"]).find(|issue| issue["trashed"] != true).map(ticket).transpose()
     }
 
@@ -134,8 +142,8 @@ impl Tracker for Linear {
         let wanted: Vec<String> = new.labels.iter().map(|label| one_line(label, 80)).collect();
         let mut labels = labels_of(&key);
         labels["name"] = json!({"in": wanted});
-        let data = ask(api, TEAM_AND_LABELS, json!({"team": {"key": {"eq": key}}, "labels": labels}), &key).await?;
-        let team = list(&data["teams"]).next().ok_or_else(|| TrackerError::NotFound(key.clone()))?;
+        let data = ask(api, TEAM_AND_LABELS, json!({"team": of_key(&key), "labels": labels}), &key).await?;
+        let team = the_team(&data, &key)?;
         let mut label_ids = Vec::new();
         for name in &wanted {
             let mut known = list(&data["issueLabels"]).filter(|label| label["isGroup"] != true);
@@ -165,7 +173,7 @@ impl Tracker for Linear {
             // It may be refused because it is there already: whatever is said then, that is looked for.
             Err(refused @ TrackerError::Refused { .. }) => {
                 let filter = json!({"id": {"eq": id}});
-                let data = ask(api, ISSUES, json!({"filter": filter, "archived": true}), &key).await?;
+                let data = ask(api, ISSUES, json!({"filter": filter}), &key).await?;
                 match list(&data["issues"]).next() {
                     Some(issue) if issue["trashed"] == true => Err(in_the_trash(issue)),
                     Some(issue) => ticket(issue),
@@ -203,7 +211,7 @@ async fn move_to(
     let not_found = || TrackerError::NotFound(one_line(&ticket.identifier, 80));
     let filter = if ticket.id.is_empty() {
         let (team, number) = named(&ticket.project, &ticket.identifier).ok_or_else(not_found)?;
-        json!({"team": {"key": {"eq": team}}, "number": {"eq": number}})
+        json!({"team": of_key(&team), "number": {"eq": number}})
     } else {
         json!({"id": {"eq": ticket.id}})
     };
@@ -280,11 +288,21 @@ fn named(key: &str, id: &str) -> Option<(String, u32)> {
     Some((team, number.parse().ok().filter(|_| is_number)?))
 }
 
+/// The filter of a team.
+fn of_key(key: &str) -> Value {
+    json!({"key": {"eq": key}})
+}
+
+/// The team that was asked for along with what is its.
+fn the_team<'d>(data: &'d Value, key: &str) -> Result<&'d Value, TrackerError> {
+    list(&data["teams"]).next().ok_or_else(|| TrackerError::NotFound(key.to_owned()))
+}
+
 fn holding(query: &str) -> Value {
     json!({"containsIgnoreCase": query})
 }
 
 /// The labels of a team and those of the whole workspace.
 fn labels_of(key: &str) -> Value {
-    json!({"or": [{"team": {"null": true}}, {"team": {"key": {"eq": key}}}]})
+    json!({"or": [{"team": {"null": true}}, {"team": of_key(key)}]})
 }

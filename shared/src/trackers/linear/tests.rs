@@ -127,7 +127,14 @@ async fn what_is_refused_is_told_in_a_persons_words() {
     };
     for project in ["NOPE", "a/b", "A\" OR", ""] {
         assert_eq!(error(Linear.open(&api, &new_ticket(project, "t", "", 'a')).await), unknown(project));
-        assert!(matches!(Linear.assignees(&api, project, "").await, Err(TrackerError::NotFound(_))), "{project}");
+        for listed in [
+            Linear.labels(&api, project, "").await,
+            Linear.assignees(&api, project, "").await,
+            Linear.tickets(&api, project, "").await,
+            Linear.tickets(&api, project, "1").await,
+        ] {
+            assert!(matches!(&listed, Err(TrackerError::NotFound(what)) if what == project), "{project}: {listed:?}");
+        }
     }
     Linear.open(&api, &new_ticket("DES", "t", "", 'b')).await.unwrap();
     for id in ["9", "DES-1", "../x", "", "1.0", "+1", "99999999999999999999", "https://evil.test/acme/issue/ENG-1"] {
