@@ -1,6 +1,8 @@
 //! `switchboard dev`: the bundle beside a simulated Sentry, and a page with buttons for what people do there.
 
 mod arrived;
+mod deliveries;
+mod desk;
 mod destinations;
 mod forms;
 mod guard;

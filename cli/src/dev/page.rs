@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use shared::ports::{DeliveryRecord, DeliveryState, Installation};
+use shared::ports::{DeliveryRecord, Installation};
 use simulator::{Direction, Exchange};
 
+use super::deliveries;
 use super::destinations::{self, Shown};
 use super::html::{Text, button, joined, table};
 use super::sentry_ui::{self, Rule};
@@ -109,7 +110,7 @@ impl View {
             self.sentry(),
             self.issues(),
             sentry_ui::rules(&self.rules, &self.issues.iter().map(|issue| issue.id).collect::<Vec<_>>()),
-            self.arrived(),
+            deliveries::render(&self.deliveries, self.waiting_events, self.waiting_deliveries),
             destinations::render(&self.destinations),
             destinations::render_trackers(&self.trackers),
             self.wire(),
@@ -157,22 +158,6 @@ impl View {
             )
         });
         table(&["Issue", "Project", "Title", "Status", ""], rows, "No issues yet.")
-    }
-
-    fn arrived(&self) -> String {
-        let list = table(
-            &["Time (UTC)", "Event", "Title", "Route → destination", "State", "Tries", "After", ""],
-            self.deliveries.iter().map(delivery),
-            "Nothing has been delivered yet.",
-        );
-        let waiting = match (self.waiting_events, self.waiting_deliveries) {
-            (0, 0) => String::new(),
-            (events, deliveries) => format!(
-                "<p class=wait>Waiting in the queues: events {events}, deliveries {deliveries}. An event is tried again later while \
-                 its installation is under way, or the look-up of its issue fails.</p>\n"
-            ),
-        };
-        format!("<h2>Deliveries</h2>\n{waiting}{list}")
     }
 
     fn wire(&self) -> String {
@@ -259,44 +244,6 @@ fn status(row: &Installation) -> String {
     said
 }
 
-fn delivery(record: &DeliveryRecord) -> String {
-    let class = match record.state {
-        DeliveryState::Sent | DeliveryState::Accepted => "good",
-        DeliveryState::Failed => "bad",
-        DeliveryState::Queued | DeliveryState::Parked => "wait",
-    };
-    let mut state = record.state.as_str().to_owned();
-    if let Some(at) = record.next_try_at {
-        let _ = write!(state, ", next try {}", time(at));
-    }
-    let error = record
-        .last_error
-        .as_ref()
-        .map_or_else(String::new, |error| format!("<br><span class=bad>{}</span>", Text(error)));
-    let warning = record
-        .warning
-        .as_ref()
-        .map_or_else(String::new, |warning| format!("<br><span class=wait>{}</span>", Text(warning)));
-    let id = record.id.to_string();
-    let resend = match record.state {
-        DeliveryState::Failed => button("/resend", "Resend", Some(("delivery", &id))),
-        _ => String::new(),
-    };
-    let after = record
-        .ended_at
-        .map_or_else(String::new, |at| format!("{}&nbsp;ms", at.duration_since(record.accepted_at).as_millis()));
-    format!(
-        "<td>{}<td>{}<td>{}<td>{} → {}<td><span class={class}>{}</span>{error}{warning}<td>{}<td>{after}<td>{resend}",
-        time(record.accepted_at),
-        Text(&record.event_name),
-        Text(&record.title),
-        Text(&record.route),
-        Text(&record.destination),
-        Text(state),
-        record.attempts,
-    )
-}
-
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
 }
@@ -309,6 +256,8 @@ pub(super) fn is_web(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use shared::ports::DeliveryState;
 
     use super::*;
     use crate::dev::arrived::Arrived;

@@ -12,13 +12,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::components::schema::schema;
 use shared::ports::{Platform, Settings};
-use shared::routing::Routes;
-use simulator::{ExternalIssue, UserSees};
+use shared::routing::{Routes, is_offered_to};
+use simulator::{AppKind, ExternalIssue, UserSees};
 
+use super::desk::Desk;
 use super::forms::{self, Filled};
 use super::html::{Text, button, joined, table};
 use super::page::is_web;
-use super::presses::{Desk, told};
+use super::presses::told;
 
 type Shared = State<Arc<Desk>>;
 
@@ -51,11 +52,28 @@ pub(super) fn rules(rules: &[Rule], issues: &[u64]) -> String {
 
 impl Desk {
     /// Gives Sentry the schema that belongs to the routes in force. `Err` is for whoever looks at the page.
-    async fn register_components(&self) -> Result<(), String> {
+    async fn register_components(&self) -> Result<Routes, String> {
         let stored = self.bundle.platform.settings().routes().await.map_err(|error| error.to_string())?;
         let text = stored.map(|stored| stored.text).unwrap_or_default();
         let routes = Routes::compile(&text).map_err(|_| "The routes in force are not understood.".to_owned())?;
-        self.sentry.set_schema(schema(&routes)).map_err(|error| format!("Sentry would not save this: {error}."))
+        self.sentry.set_schema(schema(&routes)).map_err(|error| format!("Sentry would not save this: {error}."))?;
+        Ok(routes)
+    }
+
+    /// A sentence where what the file has is for other organizations than the one that is played: its lists are empty.
+    fn offers_nothing<'a>(&self, what: &str, organizations: impl Iterator<Item = Option<&'a [String]>>) -> String {
+        let slug = &self.sentry.config().organization;
+        let is_public = self.sentry.config().kind != AppKind::Internal;
+        let mut offered = organizations.map(|named| is_offered_to(named, Some(slug), is_public)).peekable();
+        if offered.peek().is_none() || offered.any(|is_offered| is_offered) {
+            return String::new();
+        }
+        let slug = Text(slug);
+        format!(
+            "<p class=bad>No {what} of the routes file is offered to the organization {slug}, so there is none to pick. \
+             Name it in one: <code>organizations = [\"{slug}\"]</code>; or start <code>dev</code> with \
+             <code>--organization</code> and a slug that the file names.</p>\n"
+        )
     }
 
     fn slug(&self, project: &str) -> String {
@@ -86,7 +104,7 @@ pub(super) async fn show_rule(State(desk): Shared) -> Response {
     const BEFORE: &str = "<label><span>Name of the rule *</span><input name=rule value=\"Page the team\" maxlength=64 required></label>\n";
     let content = match desk.register_components().await {
         Err(error) => format!("<p class=bad>{}</p>\n", Text(error)),
-        Ok(()) => match desk.component("alert-rule-action", "destination") {
+        Ok(routes) => match desk.component("alert-rule-action", "destination") {
             Err(sentence) => sentence,
             Ok(element) => {
                 let title = Text(element["title"].as_str().unwrap_or_default()).to_string();
@@ -99,7 +117,9 @@ pub(super) async fn show_rule(State(desk): Shared) -> Response {
                     &element["settings"],
                     &Filled::default(),
                 );
-                format!("<p>When an issue happens, then: <b>{title}</b></p>\n{form}")
+                let organizations = routes.destinations().map(|one| one.organizations.as_deref());
+                let empty = desk.offers_nothing("destination", organizations);
+                format!("<p>When an issue happens, then: <b>{title}</b></p>\n{empty}{form}")
             }
         },
     };
@@ -175,10 +195,12 @@ pub(super) async fn show_issue(State(desk): Shared, Path(id): Path<u64>) -> Resp
     );
     let filled = Filled { title: issue.title.clone(), description };
     let mut html = format!("<p class=quiet>Issue {id} of {}</p>\n", Text(&issue.project));
-    if let Err(error) = registered {
-        let _ = writeln!(html, "<p class=bad>{}</p>", Text(error));
-    }
     html += &linked(id, desk.sentry.external_issue(id).as_ref());
+    let what_is_amiss = registered.map_or_else(
+        |error| format!("<p class=bad>{}</p>\n", Text(error)),
+        |routes| desk.offers_nothing("tracker", routes.trackers().map(|one| one.organizations.as_deref())),
+    );
+    html += &what_is_amiss;
     match desk.component("issue-link", "[[tracker]]") {
         Err(sentence) => html += &sentence,
         Ok(element) => {

@@ -123,3 +123,24 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
     assert_eq!(trackers.matches("label sentry").count(), 3);
     assert_eq!(trackers.matches("assigned to ada").count(), PROJECTS.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_recipe_opens_tickets_for_its_organization_and_says_so_to_another() {
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/../infra/routes/ui-components.toml");
+    for organization in ["acme", "example-org"] {
+        let dev = Dev::start_with(&["--routes", recipe, "--organization", organization]);
+        dev.install().await;
+        dev.press("/issue", "project=Backend&title=Kaboom").await;
+        let is_offered = organization == "acme";
+        for (page, what) in [("/sentry/issues/1", "tracker"), ("/sentry/rule", "destination")] {
+            let page = dev.get(&format!("{}{page}", dev.url)).await.into_body();
+            let said = format!("No {what} of the routes file is offered to the organization {organization}, so");
+            assert_eq!(page.contains(&said), !is_offered, "{page}");
+        }
+        let project = "backend-tickets/acme/backend";
+        let expected = if is_offered { vec![project] } else { vec![] };
+        assert_eq!(options(&dev, "projects", "", "").await, expected);
+        let answer = send(&dev, "/sentry/issues/1/create", &[("project", project), ("title", "Kaboom")]).await;
+        assert_eq!(answer["ok"], is_offered, "{answer}");
+    }
+}
