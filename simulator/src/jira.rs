@@ -63,13 +63,29 @@ struct Inner {
     state: Mutex<Site>,
 }
 
-#[derive(Default)]
 struct Site {
+    /// Key and name.
+    projects: Vec<(String, String)>,
+    types: Vec<String>,
     tickets: Vec<JiraTicket>,
     token_is_revoked: bool,
     cannot_be_done: bool,
     labels_are_off_the_screen: bool,
     transitions: usize,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            projects: PROJECTS.map(|(key, name)| (key.to_owned(), name.to_owned())).into(),
+            types: TYPES.map(str::to_owned).into(),
+            tickets: Vec::new(),
+            token_is_revoked: false,
+            cannot_be_done: false,
+            labels_are_off_the_screen: false,
+            transitions: 0,
+        }
+    }
 }
 
 /// A ticket as it is now.
@@ -156,9 +172,30 @@ impl Jira {
         TOKEN
     }
 
+    /// Another project, unless there is one of this key.
+    pub fn add_project(&self, key: &str) {
+        let mut site = locked(&self.0.state);
+        if site.project(key).is_none() {
+            site.projects.push((key.to_uppercase(), key.to_owned()));
+        }
+    }
+
+    /// Another type of tickets, in all projects, unless there is one of this name.
+    pub fn add_issue_type(&self, name: &str) {
+        let mut site = locked(&self.0.state);
+        if !site.types.iter().any(|known| known == name) {
+            site.types.push(name.to_owned());
+        }
+    }
+
     /// Oldest first.
     pub fn tickets(&self) -> Vec<JiraTicket> {
         locked(&self.0.state).tickets.clone()
+    }
+
+    /// What people read in the place of an account or a name.
+    pub fn name_of(&self, user: &str) -> Option<&'static str> {
+        USERS.iter().find(|(account, name, _)| user == *account || user == *name).map(|(_, _, shown)| *shown)
     }
 
     /// How often a ticket changed its state.
@@ -225,22 +262,24 @@ impl Jira {
         let cloud = self.is_cloud();
         match (&call.method, path) {
             (&Method::GET, ["project", "search"]) if cloud => {
-                let fitting = projects().filter(|(key, name)| fits(key, get("query")) || fits(name, get("query")));
+                let projects = site.projects.iter();
+                let fitting = projects.filter(|(key, name)| fits(key, get("query")) || fits(name, get("query")));
                 let values: Vec<Value> = fitting.map(|(key, name)| json!({"key": key, "name": name})).collect();
                 Ok(answer(200, &json!({"isLast": true, "total": values.len(), "values": values})))
             }
             (&Method::GET, ["project"]) if !cloud => {
-                let values: Vec<Value> = projects().map(|(key, name)| json!({"key": key, "name": name})).collect();
+                let values: Vec<Value> =
+                    site.projects.iter().map(|(key, name)| json!({"key": key, "name": name})).collect();
                 Ok(answer(200, &values))
             }
             (&Method::GET, ["project", key]) => {
-                let (key, name) = project(key).ok_or_else(|| Refusal::no_project(key))?;
+                let (key, name) = site.project(key).ok_or_else(|| Refusal::no_project(key))?;
                 let types: Vec<Value> =
-                    TYPES.iter().map(|name| json!({"name": name, "subtask": *name == "Sub-task"})).collect();
+                    site.types.iter().map(|name| json!({"name": name, "subtask": name == "Sub-task"})).collect();
                 Ok(answer(200, &json!({"key": key, "name": name, "issueTypes": types})))
             }
             (&Method::GET, ["user", "assignable", "search"]) => {
-                project(get("project")).ok_or_else(|| Refusal::no_project(get("project")))?;
+                site.project(get("project")).ok_or_else(|| Refusal::no_project(get("project")))?;
                 let asked = get(if cloud { "query" } else { "username" });
                 let fitting = USERS.iter().filter(|(_, name, shown)| fits(name, asked) || fits(shown, asked));
                 let users = fitting.map(|(account, name, shown)| {
@@ -311,14 +350,6 @@ fn object(call: &Call) -> Result<Value, Refusal> {
 
 fn answer(status: u16, body: &impl Serialize) -> Response {
     Answer::json(status, body).into_response()
-}
-
-fn projects() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PROJECTS.into_iter()
-}
-
-fn project(key: &str) -> Option<(&'static str, &'static str)> {
-    projects().find(|(known, _)| known.eq_ignore_ascii_case(key))
 }
 
 fn fits(text: &str, query: &str) -> bool {

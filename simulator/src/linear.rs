@@ -116,9 +116,24 @@ impl Linear {
         OAUTH_TOKEN
     }
 
+    /// Another team, unless there is one of this key.
+    pub fn add_team(&self, key: &str) {
+        locked(&self.0.state).add_team(key);
+    }
+
+    /// Another label of the workspace, unless there is one of this name.
+    pub fn add_label(&self, name: &str) {
+        locked(&self.0.state).add_label(name);
+    }
+
     /// Oldest first.
     pub fn tickets(&self) -> Vec<LinearTicket> {
         locked(&self.0.state).tickets.clone()
+    }
+
+    /// What people read in the place of a user's id.
+    pub fn name_of(&self, user: &str) -> Option<&'static str> {
+        workspace::name_of(user)
     }
 
     /// How often a ticket changed its state.

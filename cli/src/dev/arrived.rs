@@ -61,8 +61,8 @@ pub(super) fn arrived(far_side: &FarSide, limit: usize, now: Timestamp) -> Vec<A
         }
         FarSide::GitHub(github) => github.issues().into_iter().map(github_issue).collect(),
         FarSide::GitLab(gitlab) => gitlab.issues().into_iter().map(gitlab_issue).collect(),
-        FarSide::Jira(jira) => jira.tickets().into_iter().map(jira_ticket).collect(),
-        FarSide::Linear(linear) => linear.tickets().into_iter().map(linear_ticket).collect(),
+        FarSide::Jira(jira) => jira.tickets().into_iter().map(|ticket| jira_ticket(jira, ticket)).collect(),
+        FarSide::Linear(linear) => linear.tickets().into_iter().map(|ticket| linear_ticket(linear, ticket)).collect(),
         FarSide::Console | FarSide::Tickets => Vec::new(),
     };
     let all: Vec<Arrived> = all;
@@ -199,21 +199,23 @@ fn gitlab_issue(issue: simulator::GitLabIssue) -> Arrived {
     }
 }
 
-fn jira_ticket(ticket: simulator::JiraTicket) -> Arrived {
+fn jira_ticket(jira: &simulator::Jira, ticket: simulator::JiraTicket) -> Arrived {
+    let assignee = ticket.assignee.map(|user| jira.name_of(&user).map_or(user, str::to_owned));
     Arrived {
         title: format!("{} {}", ticket.key, ticket.title),
         text: cut(&ticket.text),
-        marks: marks(ticket.state, &ticket.labels, ticket.assignee, &ticket.mentions),
+        marks: marks(ticket.state, &ticket.labels, assignee, &ticket.mentions),
         replies: ticket.comments,
         ..Arrived::default()
     }
 }
 
-fn linear_ticket(ticket: simulator::LinearTicket) -> Arrived {
+fn linear_ticket(linear: &simulator::Linear, ticket: simulator::LinearTicket) -> Arrived {
+    let assignee = ticket.assignee.map(|user| linear.name_of(&user).map_or(user, str::to_owned));
     Arrived {
         title: format!("{} {}", ticket.identifier, ticket.title),
         text: cut(&ticket.text),
-        marks: marks(ticket.state, &ticket.labels, ticket.assignee, &ticket.mentions),
+        marks: marks(ticket.state, &ticket.labels, assignee, &ticket.mentions),
         replies: ticket.comments,
         ..Arrived::default()
     }

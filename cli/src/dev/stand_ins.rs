@@ -326,4 +326,34 @@ to = ["on-call", "team"]
         let conditions: Vec<Condition> = stand_ins.places().iter().map(|place| place.condition).collect();
         assert_eq!(conditions, [Condition::Well, Condition::Failing]);
     }
+
+    #[tokio::test]
+    async fn a_tracker_has_one_repository_of_its_own_only_until_the_file_names_some() {
+        let tracker = |name: &str, repositories: &str| {
+            format!("[[tracker]]\nname = \"{name}\"\ntype = \"github\"\ntoken = \"secret:{name}\"\n{repositories}\n")
+        };
+        let cases = [
+            (&["repositories = [\"me/shop\"]"][..], "me/shop"),
+            (&[""], "acme/backend"),
+            // What was there once is not deleted by the file.
+            (&["repositories = [\"me/shop\"]", "repositories = [\"me/site\", \"Me/Shop\"]", ""], "me/shop me/site"),
+        ];
+        for (texts, expected) in cases {
+            let stand_ins = StandIns::default();
+            for text in texts {
+                stand_ins.fill_in(&tracker("hub", text)).expect("a file");
+            }
+            let place = stand_ins.trackers().remove(0);
+            let request = Request::get("/user/repos")
+                .header("authorization", format!("Bearer {}", simulator::GitHub::default().token()))
+                .header("accept", "application/vnd.github+json")
+                .header("x-github-api-version", "2022-11-28");
+            let policy = Policy { guarded: true, timeout: Duration::from_secs(5), max_body_bytes: 100_000 };
+            let listed = stand_ins.call(place, request.body(Bytes::new()).expect("a request"), policy).await;
+            let listed: Vec<serde_json::Value> =
+                serde_json::from_slice(listed.expect("an answer").body()).expect("JSON");
+            let usable = listed.iter().filter(|one| one["archived"] == false);
+            assert_eq!(usable.filter_map(|one| one["full_name"].as_str()).collect::<Vec<_>>().join(" "), expected);
+        }
+    }
 }

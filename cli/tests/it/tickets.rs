@@ -34,15 +34,35 @@ name = "any-lab"
 type = "gitlab"
 token = "secret:two"
 organizations = ["example-org"]
+
+[[tracker]]
+name = "board"
+type = "jira"
+url = "https://me.atlassian.net"
+email = "me@example.com"
+token = "secret:three"
+projects = ["SHOP"]
+issue_type = "Incident"
+organizations = ["example-org"]
+
+[[tracker]]
+name = "cycle"
+type = "linear"
+token = "secret:four"
+projects = ["SHO"]
+labels = ["sentry"]
+organizations = ["example-org"]
 "#;
 
-/// Tracker and project, and name of the first ticket there.
-const PROJECTS: [(&str, &str); 5] = [
-    ("any-hub/acme/backend", "acme/backend#1"),
-    ("any-lab/acme/shop/backend", "acme/shop/backend#1"),
-    ("hub/me/shop", "me/shop#1"),
-    ("hub/me/site", "me/site#1"),
-    ("lab/me/sub/api", "me/sub/api#1"),
+/// Tracker and project; what Sentry calls the first ticket there, and the tracker.
+const PROJECTS: [(&str, &str, &str); 7] = [
+    ("any-hub/acme/backend", "acme/backend#1", "acme/backend#1"),
+    ("any-lab/acme/shop/backend", "acme/shop/backend#1", "acme/shop/backend#1"),
+    ("board/SHOP", "SHOP#SHOP-1", "SHOP-1"),
+    ("cycle/SHO", "SHO#SHO-1", "SHO-1"),
+    ("hub/me/shop", "me/shop#1", "me/shop#1"),
+    ("hub/me/site", "me/site#1", "me/site#1"),
+    ("lab/me/sub/api", "me/sub/api#1", "me/sub/api#1"),
 ];
 
 fn encoded(text: &str) -> String {
@@ -75,10 +95,10 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
     dev.install().await;
     let mut offered = options(&dev, "projects", "", "").await;
     offered.sort_unstable();
-    assert_eq!(offered, PROJECTS.map(|(project, _)| project));
+    assert_eq!(offered, PROJECTS.map(|(project, ..)| project));
 
     let mut issue = 1;
-    for (project, ticket) in PROJECTS {
+    for (project, ticket, _) in PROJECTS {
         for title in ["Kaboom", "Elsewhere"] {
             dev.press("/issue", &format!("project=Backend&title={title}")).await;
         }
@@ -87,11 +107,12 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
         // Pressed twice at once, and again after the link is gone.
         let create = format!("/sentry/issues/{issue}/create");
         let assignee = &options(&dev, "assignees", project, "ada").await[0];
+        let label = &options(&dev, "labels", project, "b").await[0];
         let fields = [
             ("project", project),
             ("title", "Kaboom"),
             ("description", "It broke @ada"),
-            ("label", "bug"),
+            ("label", label),
             ("assignee", assignee),
         ];
         let (one, two) = tokio::join!(send(&dev, &create, &fields), send(&dev, &create, &fields));
@@ -115,13 +136,13 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
     let page = dev.page_when("the tickets", |page| page.contains("<h2>Trackers</h2>")).await;
     let (_, trackers) = page.split_once("<h2>Trackers</h2>").unwrap();
     let (trackers, _) = trackers.split_once("<h2>On the wire").unwrap();
-    for (_, ticket) in PROJECTS {
+    for (_, _, ticket) in PROJECTS {
         assert_eq!(trackers.matches(&format!("<b>{ticket} Kaboom</b>")).count(), 1, "{ticket}: {trackers}");
     }
     assert_eq!(trackers.matches("<div class=card>").count(), PROJECTS.len());
     assert!(!trackers.contains("wakes"), "{trackers}");
-    assert_eq!(trackers.matches("label sentry").count(), 3);
-    assert_eq!(trackers.matches("assigned to ada").count(), PROJECTS.len());
+    assert_eq!(trackers.matches(">label sentry<").count(), 4);
+    assert_eq!(trackers.to_lowercase().matches("assigned to ada").count(), PROJECTS.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

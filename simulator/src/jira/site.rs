@@ -5,13 +5,20 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, Done, FIRST_ID, JiraTicket, LABEL_LIMIT_CHARS, Refusal, STATES, SUMMARY_LIMIT_CHARS, Site, TYPES, USERS,
-    answer, jql, object, project, status, text,
+    Call, Done, FIRST_ID, JiraTicket, LABEL_LIMIT_CHARS, Refusal, STATES, SUMMARY_LIMIT_CHARS, Site, USERS, answer,
+    jql, object, status, text,
 };
 
 impl Site {
+    /// Key and name. The case of a key does not matter.
+    pub(super) fn project(&self, key: &str) -> Option<(&str, &str)> {
+        let found = self.projects.iter().find(|(known, _)| known.eq_ignore_ascii_case(key));
+        found.map(|(key, name)| (&**key, &**name))
+    }
+
     pub(super) fn found(&self, jql: &str, fields: &[&str]) -> Result<Vec<Value>, Refusal> {
-        let search = jql::Search::read(jql).map_err(|text| Refusal::whole(400, text))?;
+        let search =
+            jql::Search::read(jql, |key| self.project(key).is_some()).map_err(|text| Refusal::whole(400, text))?;
         // Newest first, which is all that is asked for.
         Ok(self
             .tickets
@@ -44,12 +51,13 @@ impl Site {
         let fields = &body["fields"];
         let mut wrong = Vec::new();
         let mut refuse = |name: &str, text: String| wrong.push((name.to_owned(), text));
-        let found = project(fields["project"]["key"].as_str().unwrap_or_default());
+        let found = self.project(fields["project"]["key"].as_str().unwrap_or_default());
+        let found = found.map(|(key, _)| key.to_owned());
         if found.is_none() {
             refuse("project", "valid project is required".into());
         }
         let issue_type = fields["issuetype"]["name"].as_str().unwrap_or_default();
-        if !TYPES.contains(&issue_type) {
+        if !self.types.iter().any(|known| known == issue_type) {
             refuse("issuetype", "Specify a valid issue type".into());
         }
         let title = fields["summary"].as_str().unwrap_or_default();
@@ -96,13 +104,13 @@ impl Site {
         {
             refuse("assignee", format!("User '{assignee}' cannot be assigned issues."));
         }
-        let (Some((project, _)), Ok(read), true) = (found, read, wrong.is_empty()) else {
+        let (Some(project), Ok(read), true) = (found, read, wrong.is_empty()) else {
             return Err(Refusal(400, Vec::new(), wrong));
         };
         let number = self.tickets.iter().filter(|ticket| ticket.project == project).count() + 1;
         let ticket = JiraTicket {
             key: format!("{project}-{number}"),
-            project: project.to_owned(),
+            project,
             issue_type: issue_type.to_owned(),
             title: title.to_owned(),
             text: read.shown,

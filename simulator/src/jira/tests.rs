@@ -143,3 +143,22 @@ async fn a_refused_ticket_is_not_kept_and_a_lost_answer_is() {
     }
     assert_eq!((statuses, jira.tickets().len()), (vec![503, 504, 201], 2));
 }
+
+#[tokio::test]
+async fn a_project_and_a_type_that_are_added_can_be_used() {
+    for jira in [Jira::cloud(), Jira::data_center()] {
+        let api = if jira.is_cloud() { "/rest/api/3" } else { "/rest/api/2" };
+        jira.add_project("SHOP");
+        jira.add_project("ops");
+        jira.add_issue_type("Incident");
+        let ticket = with(jira.is_cloud(), &json!({"project": {"key": "shop"}, "issuetype": {"name": "Incident"}}));
+        let path = format!("{api}/issue");
+        let opened = call(&jira, &authorization(&jira), "POST", &path, &ticket).await;
+        assert_eq!((opened.0, &opened.1["key"]), (201, &json!("SHOP-1")));
+        let list = if jira.is_cloud() { "/project/search" } else { "/project" };
+        let (_, listed) = call(&jira, &authorization(&jira), "GET", &format!("{api}{list}"), &Value::Null).await;
+        let listed = if jira.is_cloud() { &listed["values"] } else { &listed };
+        let keys: Vec<_> = listed.as_array().unwrap().iter().map(|project| project["key"].as_str().unwrap()).collect();
+        assert_eq!(keys, ["OPS", "WEB", "SHOP"]);
+    }
+}

@@ -102,3 +102,20 @@ async fn a_mention_is_told_also_from_within_code_and_an_address_only_outside_of_
         );
     }
 }
+
+#[tokio::test]
+async fn a_team_and_a_label_that_are_added_can_be_used() {
+    let linear = Linear::default();
+    for (team, label) in [("SHO", "sentry"), ("eng", "Bug")] {
+        linear.add_team(team);
+        linear.add_label(label);
+    }
+    let lists = "query { teams(first: 9) { nodes { id key } } issueLabels(first: 9) { nodes { id name } } }";
+    let data = ask(&linear, linear.api_key(), lists, &json!({})).await.1["data"].clone();
+    let (teams, labels) = (&data["teams"]["nodes"], &data["issueLabels"]["nodes"]);
+    assert_eq!((teams.as_array().unwrap().len(), labels.as_array().unwrap().len()), (3, 5), "{data}");
+    let input = json!({"teamId": teams[2]["id"], "title": "t", "labelIds": [labels[4]["id"]]});
+    let (_, answer) = ask(&linear, linear.api_key(), OPEN, &json!({"input": input})).await;
+    assert!(answer.to_string().contains("SHO-1"), "{answer}");
+    assert_eq!(linear.tickets()[0].labels, ["sentry"]);
+}

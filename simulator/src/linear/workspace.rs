@@ -30,14 +30,58 @@ const TITLE_LIMIT_CHARS: usize = 255;
 /// None is documented; a longer one is nobody's text.
 const TEXT_LIMIT_CHARS: usize = 100_000;
 
-#[derive(Default)]
 pub(super) struct Workspace {
+    teams: Vec<Team>,
+    labels: Vec<Label>,
     pub(super) tickets: Vec<LinearTicket>,
     pub(super) transitions: usize,
     pub(super) tokens_are_revoked: bool,
 }
 
+struct Team {
+    key: String,
+    id: String,
+    name: String,
+}
+
+struct Label {
+    id: String,
+    name: String,
+    /// Key of its team.
+    team: Option<&'static str>,
+    is_group: bool,
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        let team = |(key, id, name): (&str, &str, &str)| Team { key: key.into(), id: id.into(), name: name.into() };
+        let label =
+            |(id, name, team, is_group): (&str, &str, _, _)| Label { id: id.into(), name: name.into(), team, is_group };
+        Self {
+            teams: TEAMS.map(team).into(),
+            labels: LABELS.map(label).into(),
+            tickets: Vec::new(),
+            transitions: 0,
+            tokens_are_revoked: false,
+        }
+    }
+}
+
 impl Workspace {
+    pub(super) fn add_team(&mut self, key: &str) {
+        if !self.teams.iter().any(|team| team.key.eq_ignore_ascii_case(key)) {
+            let id = crate::signing::random_uuid();
+            self.teams.push(Team { key: key.to_uppercase(), id, name: key.to_owned() });
+        }
+    }
+
+    pub(super) fn add_label(&mut self, name: &str) {
+        if !self.labels.iter().any(|label| label.name == name) {
+            let id = crate::signing::random_uuid();
+            self.labels.push(Label { id, name: name.to_owned(), team: None, is_group: false });
+        }
+    }
+
     pub(super) fn carry_out(&mut self, operation: &Operation) -> Result<Value, Refusal> {
         let mut data = Map::new();
         for field in &operation.fields {
@@ -49,13 +93,13 @@ impl Workspace {
 
     fn look_up(&self, field: &Field) -> Result<Value, Refusal> {
         let list: Vec<Value> = match &*field.name {
-            "teams" => TEAMS.iter().map(|(key, ..)| team(key)).collect(),
-            "issueLabels" => LABELS.iter().map(|(_, name, ..)| label(name)).collect(),
+            "teams" => self.teams.iter().map(Team::shown).collect(),
+            "issueLabels" => self.labels.iter().map(|label| self.label(label)).collect(),
             "issues" => {
                 let all = field.arguments.get("includeArchived") == Some(&json!(true));
                 // Newest first.
                 let tickets = self.tickets.iter().rev().filter(|ticket| all || !ticket.is_in_trash);
-                tickets.map(issue).collect()
+                tickets.map(|ticket| self.issue(ticket)).collect()
             }
             other => return Err(Refusal::of_query(format!("Cannot query field \"{other}\" on type \"Query\"."))),
         };
@@ -73,9 +117,9 @@ impl Workspace {
                 let state = states.iter().find(|state| state["id"] == wanted);
                 let state = state.ok_or_else(|| Refusal::no_entity("WorkflowState"))?;
                 state["type"].as_str().unwrap_or_default().clone_into(&mut ticket.state);
-                let ticket = issue(ticket);
+                let ticket = ticket.clone();
                 self.transitions += 1;
-                json!({"success": true, "issue": ticket})
+                json!({"success": true, "issue": self.issue(&ticket)})
             }
             "commentCreate" => {
                 let body = input["body"].as_str().unwrap_or_default();
@@ -111,7 +155,8 @@ impl Workspace {
         if !is_uuid {
             return Err(Refusal::of_input("id must be a UUID."));
         }
-        let team = TEAMS.iter().find(|(_, id, _)| *id == text("teamId")).ok_or_else(|| Refusal::no_entity("Team"))?;
+        let team = self.teams.iter().find(|team| team.id == text("teamId"));
+        let team = team.ok_or_else(|| Refusal::no_entity("Team"))?.key.clone();
         let title = text("title");
         if title.trim().is_empty() || title.encode_utf16().count() > TITLE_LIMIT_CHARS {
             return Err(Refusal::of_input("title must be shorter than or equal to 255 characters."));
@@ -121,9 +166,9 @@ impl Workspace {
         }
         let mut labels = Vec::new();
         for id in input["labelIds"].as_array().into_iter().flatten() {
-            let of_team = |owner: Option<&str>| owner.is_none_or(|key| key == team.0);
-            let known = LABELS.iter().find(|(known, _, owner, is_group)| known == id && of_team(*owner) && !is_group);
-            labels.push(known.ok_or_else(|| Refusal::no_entity("IssueLabel"))?.1.to_owned());
+            let is_usable = |label: &&Label| label.team.is_none_or(|key| key == team) && !label.is_group;
+            let known = self.labels.iter().filter(is_usable).find(|label| *id == *label.id);
+            labels.push(known.ok_or_else(|| Refusal::no_entity("IssueLabel"))?.name.clone());
         }
         let assignee = input["assigneeId"].as_str().map(str::to_owned);
         if assignee.as_ref().is_some_and(|id| !USERS[..2].iter().any(|(known, ..)| known == id)) {
@@ -132,12 +177,12 @@ impl Workspace {
         if self.tickets.iter().any(|ticket| ticket.id == id) {
             return Err(Refusal::of_input("Entity Issue with this id already exists."));
         }
-        let number = self.tickets.iter().filter(|ticket| ticket.team == team.0).count() + 1;
+        let number = self.tickets.iter().filter(|ticket| ticket.team == team).count() + 1;
         let (mentions, links) = read(text("description"));
         let ticket = LinearTicket {
             id,
-            identifier: format!("{}-{number}", team.0),
-            team: team.0.to_owned(),
+            identifier: format!("{team}-{number}"),
+            team,
             title: title.to_owned(),
             text: text("description").to_owned(),
             labels,
@@ -148,10 +193,42 @@ impl Workspace {
             links,
             is_in_trash: false,
         };
-        let opened = issue(&ticket);
+        let opened = self.issue(&ticket);
         self.tickets.push(ticket);
         Ok(json!({"success": true, "issue": opened}))
     }
+
+    fn label(&self, label: &Label) -> Value {
+        let team = label.team.and_then(|key| self.teams.iter().find(|team| team.key == key));
+        json!({"id": label.id, "name": label.name, "team": team.map(Team::shown), "isGroup": label.is_group})
+    }
+
+    fn issue(&self, ticket: &LinearTicket) -> Value {
+        let number: u64 =
+            ticket.identifier.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
+        let team = self.teams.iter().find(|team| team.key == ticket.team).map(Team::shown);
+        json!({
+            "id": ticket.id, "identifier": ticket.identifier, "number": number, "title": ticket.title,
+            "description": ticket.text, "url": format!("https://linear.app/acme/issue/{}/slug", ticket.identifier),
+            "trashed": if ticket.is_in_trash { json!(true) } else { Value::Null }, "team": team,
+            "state": {"type": ticket.state},
+        })
+    }
+}
+
+impl Team {
+    fn shown(&self) -> Value {
+        let users = USERS.iter().enumerate();
+        let members: Vec<Value> = users
+            .map(|(at, (id, name, shown))| json!({"id": id, "name": name, "displayName": shown, "active": at < 2}))
+            .collect();
+        let Self { key, id, name } = self;
+        json!({"id": id, "key": key, "name": name, "members": members, "states": states(key)})
+    }
+}
+
+pub(super) fn name_of(user: &str) -> Option<&'static str> {
+    USERS.iter().find(|(id, ..)| *id == user).map(|(_, name, _)| *name)
 }
 
 fn states(team: &str) -> Vec<Value> {
@@ -159,30 +236,6 @@ fn states(team: &str) -> Vec<Value> {
     states
         .map(|(at, (kind, position))| json!({"id": format!("state-{at}-{team}"), "type": kind, "position": position}))
         .collect()
-}
-
-fn team(key: &str) -> Value {
-    let users = USERS.iter().enumerate();
-    let members: Vec<Value> = users
-        .map(|(at, (id, name, shown))| json!({"id": id, "name": name, "displayName": shown, "active": at < 2}))
-        .collect();
-    let (_, id, name) = TEAMS.iter().find(|(known, ..)| *known == key).unwrap_or(&TEAMS[0]);
-    json!({"id": id, "key": key, "name": name, "members": members, "states": states(key)})
-}
-
-fn label(name: &str) -> Value {
-    let (id, name, owner, is_group) = LABELS.iter().find(|(_, known, ..)| *known == name).unwrap_or(&LABELS[0]);
-    json!({"id": id, "name": name, "team": owner.map(team), "isGroup": is_group})
-}
-
-fn issue(ticket: &LinearTicket) -> Value {
-    let number: u64 = ticket.identifier.rsplit('-').next().and_then(|number| number.parse().ok()).unwrap_or_default();
-    let state = json!({"type": ticket.state});
-    json!({
-        "id": ticket.id, "identifier": ticket.identifier, "number": number, "title": ticket.title,
-        "description": ticket.text, "url": format!("https://linear.app/acme/issue/{}/slug", ticket.identifier),
-        "trashed": if ticket.is_in_trash { json!(true) } else { Value::Null }, "team": team(&ticket.team), "state": state,
-    })
 }
 
 /// Whom Markdown mentions and where it links to. A name behind an `@` counts wherever it stands.

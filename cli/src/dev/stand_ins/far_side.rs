@@ -117,8 +117,16 @@ impl FarSide {
             match self {
                 Self::GitHub(github) => github.add_repository(project),
                 Self::GitLab(gitlab) => gitlab.add_project(project),
+                Self::Jira(jira) => jira.add_project(project),
+                Self::Linear(linear) => linear.add_team(project),
                 _ => {}
             }
+        }
+        match (self, &entry.issue_type) {
+            (Self::Jira(jira), Some(issue_type)) => jira.add_issue_type(issue_type),
+            // Elsewhere a label is made by using it.
+            (Self::Linear(linear), _) => entry.labels.iter().for_each(|label| linear.add_label(label)),
+            _ => {}
         }
     }
 

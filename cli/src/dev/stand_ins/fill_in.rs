@@ -16,6 +16,9 @@ pub(super) struct Entry {
     pub(super) account: Account,
     /// Of a tracker: those that it lists, and those that destinations name for it.
     pub(super) projects: Vec<String>,
+    /// Those that all tickets of a tracker get.
+    pub(super) labels: Vec<String>,
+    pub(super) issue_type: Option<String>,
 }
 
 /// Whoever has the same is the same account.
@@ -56,10 +59,12 @@ pub(super) fn filled_in(text: &str, mut address: impl FnMut(Entry) -> Option<Str
             kind: word(keys, "type").to_owned(),
             is_tracker,
             account: account(keys, &mut edits),
-            projects: Vec::new(),
+            ..Entry::default()
         };
         if is_tracker {
             entry.projects = projects(keys, &entry.name, &file.destination);
+            entry.labels = list(keys, "labels");
+            entry.issue_type = Some(word(keys, "issue_type").trim().to_owned()).filter(|name| !name.is_empty());
         }
         if let Some(address) = address(entry) {
             call_at(&address, text, block, &mut edits);
@@ -93,11 +98,15 @@ fn account(keys: &Keys, edits: &mut Edits) -> Account {
 }
 
 fn projects(keys: &Keys, tracker: &str, destinations: &[Block]) -> Vec<String> {
-    let listed = ["repositories", "projects"].into_iter().filter_map(|key| keys.get(key)?.get_ref().as_array());
-    let listed = listed.flatten().filter_map(Value::as_str);
+    let listed = ["repositories", "projects"].into_iter().flat_map(|key| list(keys, key));
     let of_it = destinations.iter().map(Spanned::get_ref).filter(|keys| word(keys, "tracker") == tracker);
     let named = of_it.map(|keys| word(keys, "project")).filter(|project| !project.is_empty());
-    listed.chain(named).map(str::to_owned).collect()
+    listed.chain(named.map(str::to_owned)).collect()
+}
+
+fn list(keys: &Keys, key: &str) -> Vec<String> {
+    let list = keys.get(key).and_then(|value| value.get_ref().as_array());
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 fn call_at(address: &str, text: &str, block: &Block, edits: &mut Edits) {
@@ -136,4 +145,48 @@ fn edited(text: &str, mut edits: Edits) -> String {
         text.replace_range(place, &instead);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tracker_has_what_it_lists_and_what_destinations_name_for_it() {
+        let text = r#"
+[[tracker]]
+name = "hub"
+type = "github"
+token = "secret:t"
+repositories = ["me/shop"]
+labels = ["sentry"]
+
+[[tracker]]
+name = "board"
+type = "jira"
+url = "https://me.atlassian.net"
+token = "secret:t"
+issue_type = "Incident"
+
+[[destination]]
+name = "tickets"
+type = "jira-issue"
+tracker = "board"
+project = "OPS"
+"#;
+        let mut entries = Vec::new();
+        let filled = filled_in(text, |entry| {
+            let address = (!entry.kind.ends_with("-issue")).then(|| format!("http://{}.test", entry.name));
+            entries.push(entry);
+            address
+        });
+        let [tickets, hub, board] = &entries[..] else { panic!("{entries:?}") };
+        assert!(!tickets.is_tracker && tickets.projects.is_empty(), "{tickets:?}");
+        assert_eq!((hub.projects.join(" "), hub.labels.join(" ")), ("me/shop".into(), "sentry".into()));
+        assert_eq!((board.projects.join(" "), board.issue_type.as_deref()), ("OPS".into(), Some("Incident")));
+        assert!(hub.is_tracker && board.is_tracker);
+        let filled = filled.expect("a file");
+        assert!(filled.contains("base_url = \"http://hub.test\"") && filled.contains("secret:jira-token"), "{filled}");
+        assert_eq!(filled.matches("base_url").count(), 2, "{filled}");
+    }
 }
