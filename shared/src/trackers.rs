@@ -12,6 +12,8 @@ mod markdown;
 mod numbered;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use async_trait::async_trait;

@@ -75,12 +75,14 @@ impl Settings {
         }
     }
 
-    /// Scheme, host and port to call, without a slash at the end: the file's `base_url`, else the kind's own.
+    /// Scheme, host and port to call (of a tracker perhaps with a path), without a slash at the end: the file's
+    /// `base_url`, else the kind's own.
     pub fn base_url<'a>(&'a self, default: &'a str) -> &'a str {
         self.base_url.as_deref().unwrap_or(default)
     }
 
-    /// The address that stands whole at `key`. A `base_url` replaces its scheme, host and port; path and query stay.
+    /// The address that stands whole at `key`. A `base_url` replaces its scheme, host and port; path and query stay,
+    /// behind the path that the `base_url` may have.
     pub fn address(&self, key: &'static str) -> Result<Uri, DeliveryError> {
         let bad = |problem| DeliveryError::BadValue { key, problem };
         let text = self.required(key)?.trim();

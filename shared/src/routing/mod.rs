@@ -94,6 +94,7 @@ pub struct Tracker {
     pub kind: String,
     /// The keys of its kind, those that are given, but for the list of projects.
     pub values: BTreeMap<String, Value>,
+    /// With a path, where its server is below one; without a slash at the end.
     pub base_url: Option<String>,
     /// What its `repositories` or `projects` list; empty: all that its token sees.
     pub projects: Vec<String>,

@@ -199,8 +199,7 @@ fn repository(project: &str) -> Result<String, TrackerError> {
 }
 
 /// Project and number of an issue's page, or of a pull request's.
-fn of_page(address: &str) -> Option<(&str, &str)> {
-    let (_, path) = address.split_once('/')?;
+fn of_page(path: &str) -> Option<(&str, &str)> {
     path.split_once("/issues/").or_else(|| path.split_once("/pull/"))
 }
 

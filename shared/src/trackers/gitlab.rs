@@ -65,7 +65,7 @@ impl Tracker for GitLab {
     async fn tickets(&self, api: &Api<'_>, project: &str, query: &str) -> Result<Vec<Choice>, TrackerError> {
         let path = path_of(project)?;
         let mut issues = Vec::new();
-        if let Some(number) = number_of(project, query, of_page)
+        if let Some(number) = meant(api, project, query)
             && let Ok(issue) = send(api, Method::GET, &format!("{path}/issues/{number}"), None, project).await
         {
             issues.push(issue);
@@ -88,7 +88,7 @@ impl Tracker for GitLab {
     async fn read(&self, api: &Api<'_>, project: &str, id: &str) -> Result<Ticket, TrackerError> {
         let path = path_of(project)?;
         let named = one_line(id, 80);
-        let number = number_of(project, id, of_page).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
+        let number = meant(api, project, id).ok_or_else(|| TrackerError::NotFound(named.clone()))?;
         let issue = send(api, Method::GET, &format!("{path}/issues/{number}"), None, &named).await?;
         ticket(project, &issue)
     }
@@ -177,11 +177,14 @@ fn path_of(project: &str) -> Result<String, TrackerError> {
     Ok(format!("/projects/{}", encoded(project)))
 }
 
-/// Project and number of an issue's page.
-fn of_page(address: &str) -> Option<(&str, &str)> {
-    let (of, number) = address.split_once("/-/issues/").or_else(|| address.split_once("/-/work_items/"))?;
-    let (_, of) = of.split_once('/')?;
-    Some((of, number))
+/// The number that a person meant. The pages of a server below a path are there, too.
+fn meant(api: &Api<'_>, project: &str, id: &str) -> Option<u64> {
+    let (_, base) = api.settings.base_url(BASE).split_once("://")?;
+    let below = base.split_once('/').map(|(_, path)| format!("{path}/")).unwrap_or_default();
+    number_of(project, id, |path| {
+        let path = path.strip_prefix(&*below).unwrap_or(path);
+        path.split_once("/-/issues/").or_else(|| path.split_once("/-/work_items/"))
+    })
 }
 
 fn issue_of(ticket: &Ticket) -> Result<String, TrackerError> {

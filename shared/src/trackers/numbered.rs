@@ -6,12 +6,17 @@ use super::{Ticket, TrackerError};
 use crate::destinations::one_line;
 
 /// The number that a person meant: `12`, `#12`, `acme/backend#12` or the ticket's address, all of this project.
-/// `of_page` parts an address, without its query, into project and number.
-pub(super) fn number_of(project: &str, id: &str, of_page: fn(&str) -> Option<(&str, &str)>) -> Option<u64> {
+/// `of_page` parts the path of an address into project and number.
+pub(super) fn number_of(
+    project: &str,
+    id: &str,
+    of_page: impl for<'p> Fn(&'p str) -> Option<(&'p str, &'p str)>,
+) -> Option<u64> {
     let id = id.trim();
     let (of, number) = match id.split_once("://") {
         Some((_, address)) => {
-            let (of, number) = of_page(address.split(['?', '#']).next()?)?;
+            let (_, path) = address.split(['?', '#']).next()?.split_once('/')?;
+            let (of, number) = of_page(path)?;
             (of, number.trim_end_matches('/'))
         }
         None => match id.split_once('#') {

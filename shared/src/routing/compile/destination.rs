@@ -245,18 +245,38 @@ impl Compiler<'_> {
 
     pub(super) fn base_url(&mut self, entry: &Entry<'_>) -> Option<String> {
         let text = self.text(entry)?;
-        let origin = text.parse::<http::Uri>().ok().and_then(|uri| {
-            let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
-            let authority = uri.authority().filter(|authority| !authority.host().is_empty())?;
-            let bare = uri.path() == "/" && uri.query().is_none() && !authority.as_str().contains('@');
-            bare.then(|| format!("{scheme}://{authority}"))
-        });
+        let origin = split_url(text).filter(|(_, path)| path.is_empty()).map(|(origin, _)| origin);
         if origin.is_none() {
             let message = "`base_url` is scheme, host and perhaps port, and nothing else";
             self.mistake_with_help(entry.value_at(), message, "for example `http://127.0.0.1:9000`");
         }
         origin
     }
+
+    /// [`Self::base_url`] of a server that may be below a path.
+    pub(super) fn base_url_with_path(&mut self, entry: &Entry<'_>) -> Option<String> {
+        let text = self.text(entry)?;
+        let is_part = |part: &str| {
+            let plain = part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~'));
+            plain && !matches!(part, "" | "." | "..")
+        };
+        let is_path = |path: &str| path.split('/').skip(1).all(is_part);
+        let base = split_url(text).filter(|(_, path)| is_path(path)).map(|(origin, path)| origin + &path);
+        if base.is_none() {
+            let message = "`base_url` is scheme, host, perhaps port and perhaps a path, and nothing else";
+            self.mistake_with_help(entry.value_at(), message, "for example `https://git.example/api/v3`");
+        }
+        base
+    }
+}
+
+/// An address without user and query: its origin, and its path without a slash at the end.
+fn split_url(text: &str) -> Option<(String, String)> {
+    let uri = text.parse::<http::Uri>().ok().filter(|uri| uri.query().is_none() && !text.contains('#'))?;
+    let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
+    let authority = uri.authority().filter(|own| !own.host().is_empty() && !own.as_str().contains('@'))?;
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    Some((format!("{scheme}://{authority}"), path.to_owned()))
 }
 
 const MAX_WAITS: usize = 20;

@@ -12,7 +12,7 @@ pub(crate) const COMMON: [&str; 5] = ["name", "type", "base_url", "organizations
 impl Compiler<'_> {
     pub(super) fn tracker(&mut self, block: &Block<'_>, secrets: &mut Vec<SecretUse>) -> Option<Tracker> {
         let name = self.name(block, "tracker", "people in Sentry see it before each project");
-        let base_url = block.get("base_url").and_then(|entry| self.base_url(entry));
+        let base_url = block.get("base_url").and_then(|entry| self.base_url_with_path(entry));
         let organizations = block.get("organizations").map(|entry| self.list_of_names(entry));
         let labels = block.get("labels").map(|entry| self.list_of_names(entry)).unwrap_or_default();
         let kinds = trackers::KINDS;

@@ -39,6 +39,38 @@ fn each_kind_is_taken_with_what_it_needs_and_its_own_list() {
 }
 
 #[test]
+fn a_trackers_base_url_may_have_a_path_that_leads_nowhere_else() {
+    let of = |url: &str| {
+        let routes = with("gitlab", &format!("token = \"secret:t\"\nbase_url = \"{url}\""));
+        routes.map(|routes| routes.trackers().next().unwrap().base_url.clone().unwrap())
+    };
+    for (url, base) in [
+        ("https://git.example", "https://git.example"),
+        ("https://git.example/", "https://git.example"),
+        ("https://ghe.example/api/v3", "https://ghe.example/api/v3"),
+        ("http://git.example:8080/a-b/c.d_e~/", "http://git.example:8080/a-b/c.d_e~"),
+    ] {
+        assert_eq!(of(url).unwrap_or_else(|mistakes| panic!("{url}: {}", shown(&mistakes))), base);
+    }
+    for bad in [
+        "git.example/gitlab",
+        "ftp://git.example/x",
+        "https://git.example/x?y=z",
+        "https://git.example/x#y",
+        "https://u:p@git.example/x",
+        "https://git.example/../x",
+        "https://git.example/x//",
+        "https://git.example//x",
+        "https://git.example/a%2Fb",
+        "https://git.example/{x}",
+        "https://",
+    ] {
+        let told = of(bad).expect_err(bad);
+        assert!(told.len() == 1 && shown(&told).contains("`https://git.example/api/v3`"), "{bad}: {}", shown(&told));
+    }
+}
+
+#[test]
 fn a_mistake_is_told_once_with_what_was_meant() {
     let token = "token = \"secret:t\"\n";
     for (kind, lines, expected) in [
@@ -62,7 +94,7 @@ fn a_mistake_is_told_once_with_what_was_meant() {
         ("github", &format!("{token}labels = [\" \"]"), "a text of `labels` is empty"),
         ("github", &format!("{token}organizations = \"acme\""), "`organizations` is a list of texts"),
         ("github", &format!("{token}mentions = [\"@x\"]"), "unknown key `mentions`"),
-        ("github", &format!("{token}base_url = \"https://a/b\""), "`base_url` is scheme, host and perhaps port"),
+        ("github", &format!("{token}base_url = \"https://a/b?c\""), "`base_url` is scheme, host, perhaps port and"),
     ] {
         let told = with(kind, lines).expect_err(lines);
         assert_eq!(told.len(), 1, "{lines}\n{}", shown(&told));
