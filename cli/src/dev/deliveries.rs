@@ -18,7 +18,7 @@ pub(super) fn render(deliveries: &[DeliveryRecord], waiting_events: u64, waiting
         (0, 0) => String::new(),
         (events, deliveries) => format!(
             "<p class=wait>Waiting in the queues: events {events}, deliveries {deliveries}. An event is tried again later while \
-             its installation is under way, or the look-up of its issue fails.</p>\n"
+             its installation is under way, or a call to Sentry fails.</p>\n"
         ),
     };
     format!("<h2>Deliveries</h2>\n{waiting}{list}")

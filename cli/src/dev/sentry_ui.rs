@@ -203,6 +203,10 @@ pub(super) async fn show_issue(State(desk): Shared, Path(id): Path<u64>) -> Resp
     html += &what_is_amiss;
     match desk.component("issue-link", "[[tracker]]") {
         Err(sentence) => html += &sentence,
+        // As Sentry does: an issue has one link of an app.
+        Ok(_) if desk.sentry.external_issue(id).is_some() => {
+            html.push_str("<p class=quiet>Create and Link are offered again once the link is taken away.</p>\n");
+        }
         Ok(element) => {
             for (part, heading) in [("create", "Create"), ("link", "Link")] {
                 let action = format!("/sentry/issues/{id}/{part}");

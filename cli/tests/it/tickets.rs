@@ -104,6 +104,7 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
         }
         let sidebar = dev.get(&format!("{}/sentry/issues/{issue}", dev.url)).await;
         assert!(sidebar.body().contains("<h2>Create</h2>"), "{}", sidebar.body());
+        assert!(options(&dev, "tickets", project, "").await.is_empty());
         // Pressed twice at once, and again after the link is gone.
         let create = format!("/sentry/issues/{issue}/create");
         let assignee = &options(&dev, "assignees", project, "ada").await[0];
@@ -119,12 +120,15 @@ async fn a_ticket_is_opened_once_and_linked_in_each_tracker() {
         let opened = if one["ok"] == true { one } else { two };
         assert_eq!((&opened["linked"]["name"], &opened["ok"]), (&json!(ticket), &json!(true)), "{opened}");
         assert!(opened["linked"]["url"].as_str().unwrap().starts_with("https://"), "{opened}");
+        let sidebar = dev.get(&format!("{}/sentry/issues/{issue}", dev.url)).await.into_body();
+        assert!(sidebar.contains("Linked: ") && !sidebar.contains("<h2>Create</h2>"), "{sidebar}");
         dev.press(&format!("/sentry/issues/{issue}/unlink"), "").await;
         assert_eq!(send(&dev, &create, &fields).await["linked"]["name"], ticket);
 
         // Another issue is linked to it.
-        let tickets = options(&dev, "tickets", project, "kab").await;
+        let tickets = options(&dev, "tickets", project, "").await;
         assert_eq!(tickets.len(), 1, "{project}: {tickets:?}");
+        assert_eq!(options(&dev, "tickets", project, "kab").await, tickets, "{project}");
         let link = format!("/sentry/issues/{}/link", issue + 1);
         let linked = send(&dev, &link, &[("project", project), ("ticket", &tickets[0])]).await;
         assert_eq!(linked["linked"]["name"], ticket, "{linked}");

@@ -73,7 +73,9 @@ impl Refusal {
             error,
             TrackerError::Unauthorized | TrackerError::NotUnderstood(_) | TrackerError::Misconfigured(_)
         );
-        Self::Tracker { status: error.status(), text: shown(&format!("{tracker} {error}.")), is_operators }
+        // A tracker's own words may end as sentences do.
+        let text = format!("{tracker} {error}");
+        Self::Tracker { status: error.status(), text: shown(&format!("{}.", text.trim_end_matches('.'))), is_operators }
     }
 
     pub(super) fn of_ticket(tracker: &DestinationName, error: NotOpened, shown: impl FnOnce(&str) -> String) -> Self {

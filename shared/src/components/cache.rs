@@ -60,6 +60,12 @@ impl Cache {
         }
         kept.insert(key, (now, choices));
     }
+
+    /// Whatever is known of a project: something was changed there.
+    pub(super) fn forget(&self, tracker: &DestinationName, project: &str) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|key, _| key.tracker != *tracker || key.project != project);
+    }
 }
 
 fn is_within(at: Timestamp, now: Timestamp, age: Duration) -> bool {
@@ -108,6 +114,20 @@ mod tests {
         for other in others {
             assert_eq!(cache.fresh(&other, now), None, "{other:?}");
         }
+    }
+
+    #[test]
+    fn of_a_project_that_was_changed_nothing_is_known() {
+        let (cache, now) = (Cache::default(), Timestamp::UNIX_EPOCH);
+        let changed = [key("a"), Key { list: "tickets", ..key("b") }];
+        let others =
+            [Key { project: "acme/web".into(), ..key("a") }, Key { tracker: "other".parse().unwrap(), ..key("a") }];
+        for key in changed.iter().chain(&others) {
+            cache.keep(key.clone(), vec![], now);
+        }
+        cache.forget(&changed[0].tracker, &changed[0].project);
+        assert!(changed.iter().all(|key| cache.usable(key, now).is_none()));
+        assert!(others.iter().all(|key| cache.usable(key, now).is_some()));
     }
 
     #[test]

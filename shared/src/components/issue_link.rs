@@ -41,6 +41,8 @@ impl<P: Platform> Components<P> {
             tickets::open_once_with(platform, ready.kind, tracker, &ready.settings, installation, issue, new, deadline);
         let ticket =
             opened.await.map_err(|error| Refusal::of_ticket(&tracker.name, error, |text| ready.shown(text)))?;
+        // Whoever links another issue next is to find it.
+        self.cache.forget(&tracker.name, project);
         Ok(linked(&ticket))
     }
 
