@@ -203,8 +203,8 @@ impl View {
                 call.duration.as_secs_f64() * 1000.0,
             )
         });
-        let calls = table(&["Time (UTC)", "", "Request", "Answer", "Took"], calls, "No destination was called yet.");
-        format!("<h2>On the wire with Sentry</h2>\n{list}<h2>On the wire with destinations</h2>\n{calls}")
+        let calls = table(&["Time (UTC)", "", "Request", "Answer", "Took"], calls, "Nobody was called yet.");
+        format!("<h2>On the wire with Sentry</h2>\n{list}<h2>On the wire with destinations and trackers</h2>\n{calls}")
     }
 }
 
