@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Dispatch;
 use crate::ids::InstallationId;
+use crate::installation::NoIssue;
 use crate::look_up;
 use crate::payload::{self, Data};
 use crate::ports::{Clock, Platform};
@@ -24,8 +25,12 @@ impl<P: Platform> Dispatch<P> {
             Err(error) => error,
         };
         let wait = (!error.is_final()).then(|| look_up::next_try(accepted_at, self.platform.clock().now())).flatten();
-        tracing::warn!(installation.id = %installation, issue.id = link.issue, "the issue could not be linked to its ticket{}: {}",
-            if wait.is_some() { ", it is tried again" } else { "; the ticket stays. Check that the app has the permission Issue & Event: Read (`event:read`), and whether the issue has another link of the app" }, chain(&error));
+        let what_next = match (&error, wait) {
+            (_, Some(_)) => ", it is tried again",
+            (NoIssue::LinkedElsewhere(_), None) => "; the ticket stays",
+            (_, None) => "; the ticket stays. Check that the app has the permission Issue & Event: Read (`event:read`)",
+        };
+        tracing::warn!(installation.id = %installation, issue.id = link.issue, "the issue could not be linked to its ticket{what_next}: {}", chain(&error));
         wait
     }
 }

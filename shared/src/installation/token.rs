@@ -26,13 +26,15 @@ pub enum NoToken {
     Keeper(#[from] KeeperError),
 }
 
-/// Why an issue could not be read.
+/// Why an issue could not be read, or not be linked.
 #[derive(Debug, thiserror::Error)]
 pub enum NoIssue {
     #[error(transparent)]
     Token(#[from] NoToken),
     #[error(transparent)]
     Api(#[from] ApiError),
+    #[error("the issue is linked to {0} already, and Sentry keeps one link of an app")]
+    LinkedElsewhere(String),
 }
 
 impl NoIssue {
@@ -42,6 +44,7 @@ impl NoIssue {
             self,
             Self::Token(NoToken::Removed | NoToken::NeedsReinstall)
                 | Self::Api(ApiError::Forbidden | ApiError::NotFound | ApiError::BadIssueId)
+                | Self::LinkedElsewhere(_)
         )
     }
 }
@@ -110,8 +113,13 @@ impl<P: Platform> Keeper<P> {
         // What Sentry says of a second link, also of the same one.
         if matches!(answer, Err(ApiError::Unavailable(NoAnswer::Status(500)))) {
             let links = self.sentry().links(organization.as_deref(), link.issue, &token, ISSUE_TIMEOUT).await?;
-            if links.iter().any(|url| url == link.url) {
+            if links.iter().any(|known| known.url.as_deref() == Some(link.url)) {
                 return Ok(());
+            }
+            let row = self.read(id).await.map_err(|error| NoToken::from(KeeperError::from(error)))?;
+            let app = row.and_then(|row| row.app);
+            if let Some(other) = links.into_iter().find(|known| app.is_some() && known.app == app) {
+                return Err(NoIssue::LinkedElsewhere(other.url.unwrap_or_else(|| "another ticket".to_owned())));
             }
         }
         Ok(answer?)

@@ -26,10 +26,14 @@ pub struct Link<'a> {
     pub identifier: &'a str,
 }
 
-#[derive(Deserialize)]
-struct Linked {
+/// A link that an issue has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Linked {
     #[serde(rename = "webUrl", default)]
-    url: Option<String>,
+    pub url: Option<String>,
+    /// Slug of the app whose link it is.
+    #[serde(rename = "serviceType", default)]
+    pub app: Option<String>,
 }
 
 impl<O: Outgoing, C: Clock> Client<'_, O, C> {
@@ -50,14 +54,14 @@ impl<O: Outgoing, C: Clock> Client<'_, O, C> {
         if answer.status().is_success() { Ok(()) } else { Err(ApiError::of(&answer)) }
     }
 
-    /// The addresses that the issue is linked to: under its organization first, and on 404 once without.
+    /// What the issue is linked to: asked for under its organization first, and on 404 once without.
     pub async fn links(
         &self,
         organization: Option<&str>,
         issue: &str,
         token: &SecretString,
         timeout: Duration,
-    ) -> Result<Vec<String>, ApiError> {
+    ) -> Result<Vec<Linked>, ApiError> {
         if !is_id(issue) {
             return Err(ApiError::BadIssueId);
         }
@@ -73,13 +77,12 @@ impl<O: Outgoing, C: Clock> Client<'_, O, C> {
         found
     }
 
-    async fn links_at(&self, path: &str, token: &SecretString, timeout: Duration) -> Result<Vec<String>, ApiError> {
+    async fn links_at(&self, path: &str, token: &SecretString, timeout: Duration) -> Result<Vec<Linked>, ApiError> {
         let answer = self.call(Method::GET, path, Some(token), None, timeout, MAX_BODY_BYTES).await?;
         if !answer.status().is_success() {
             return Err(ApiError::of(&answer));
         }
-        let links: Vec<Linked> = answer.json().ok_or_else(|| ApiError::of_unreadable(&answer))?;
-        Ok(links.into_iter().filter_map(|link| link.url).collect())
+        answer.json().ok_or_else(|| ApiError::of_unreadable(&answer))
     }
 }
 
@@ -115,11 +118,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_links_of_an_issue_are_read_by_both_paths() {
-        let links = r#"[{"id":"1","webUrl":"https://t.example/12"},{"id":"2"}]"#;
+        let links = r#"[{"id":"1","webUrl":"https://t.example/12","serviceType":"switchboard"},{"id":"2"}]"#;
+        let linked =
+            |url: Option<&str>, app: Option<&str>| Linked { url: url.map(str::to_owned), app: app.map(str::to_owned) };
+        let expected = vec![linked(Some("https://t.example/12"), Some("switchboard")), linked(None, None)];
         for (answers, calls) in [(vec![(200, links)], 1), (vec![(404, ""), (200, links)], 2)] {
             let (script, base) = (Script::answers(answers), scripted::base());
             let found = script.client(&base).links(Some("acme"), "7", &"t".into(), TIMEOUT).await.expect("links");
-            assert_eq!((found, script.seen().len()), (vec!["https://t.example/12".to_owned()], calls));
+            assert_eq!((&found, script.seen().len()), (&expected, calls));
         }
     }
 }

@@ -374,3 +374,35 @@ async fn a_ticket_that_no_store_remembers_is_there_all_the_same_and_found_again(
     let known = tickets::known(&*world.ports, &name(), installation(), "7").await.unwrap();
     assert_eq!(known, Some(ticket(1)), "now it is remembered");
 }
+
+/// A second tracker, and a ticket there for the same issues.
+const ANOTHER: &str = r#"
+[[tracker]]
+name = "web"
+type = "jira"
+url = "http://jira.test"
+email = "switchboard@example.com"
+token = "secret:jira-token"
+projects = ["WEB"]
+
+[[destination]]
+name = "web-tickets"
+type = "jira-issue"
+tracker = "web"
+
+[[route]]
+name = "web"
+when = { event = "issue.created" }
+to = ["web-tickets"]
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn of_an_issues_two_tickets_one_is_linked_and_the_other_is_told_of_at_once() {
+    let (world, jira) = world_with_jira().await;
+    world.push_routes(&format!("{ROUTES}{ANOTHER}")).await;
+    let id = issue(&world, "Backend", "boom").await;
+    world.pass(4 * SECOND).await;
+    assert_eq!((jira.tickets().len(), world.rung().len()), (2, 2));
+    assert_eq!(world.calls("links"), [200, 500, 200], "its links are looked at, and it is left");
+    assert!(world.sentry.external_issue(id).is_some());
+}
