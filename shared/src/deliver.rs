@@ -25,7 +25,7 @@ use crate::batch::{self, Done};
 use crate::delivery::Delivery;
 use crate::destinations::error::Next;
 use crate::destinations::kind::Kind;
-use crate::destinations::settings::Settings;
+use crate::destinations::settings::{MissingSecret, Settings};
 use crate::destinations::{self, retry};
 use crate::ids::DestinationName;
 use crate::ports::{
@@ -290,17 +290,12 @@ impl<P: Platform> Deliver<P> {
             .ok_or_else(|| NotReady::Never(format!("nobody knows the type `{}`", destination.kind)))?;
         let tracker = tracker_of(kind, destination, &in_force.routes)?;
         let values = destination.values.values().chain(tracker.iter().flat_map(|tracker| tracker.values.values()));
-        let names: Vec<&str> = values.filter_map(Value::secret_name).collect();
-        let secrets = if names.is_empty() {
-            Arc::default()
-        } else {
-            let read = self.secrets.with(self.platform.secrets(), clock, &names).await;
-            read.map_err(|error| match error {
-                SecretError::Unreadable(_) => NotReady::NotNow(chain(&error)),
-                SecretError::Unfilled(_) | SecretError::Malformed(..) => NotReady::Misconfigured(chain(&error)),
-            })?
-        };
-        let missing = |name| NotReady::Misconfigured(format!("the secret `{name}` is missing in `destinations`"));
+        let read = self.secrets.of(self.platform.secrets(), clock, values).await;
+        let secrets = read.map_err(|error| match error {
+            SecretError::Unreadable(_) => NotReady::NotNow(chain(&error)),
+            SecretError::Unfilled(_) | SecretError::Malformed(..) => NotReady::Misconfigured(chain(&error)),
+        })?;
+        let missing = |error: MissingSecret| NotReady::Misconfigured(error.to_string());
         let settings = Settings::resolve(destination, &secrets).map_err(missing)?;
         let tracker = match tracker {
             Some(tracker) => {

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::ports::{Clock, Secret, SecretVersion, Secrets, SecretsError, Stage};
+use crate::routing::Value;
 use crate::signature::Claimed;
 
 /// The client secret: Sentry signs with it, we check with it; the token endpoint takes it.
@@ -261,6 +262,17 @@ pub struct KeptDestinationSecrets {
 impl KeptDestinationSecrets {
     pub fn new() -> Self {
         Self { kept: tokio::sync::Mutex::new(None) }
+    }
+
+    /// [`Self::with`] all that these values of the routes file name; where they name none, none are read.
+    pub async fn of<'v, S: Secrets, C: Clock>(
+        &self,
+        port: &S,
+        clock: &C,
+        values: impl Iterator<Item = &'v Value>,
+    ) -> Result<Arc<DestinationSecrets>, SecretError> {
+        let names: Vec<&str> = values.filter_map(Value::secret_name).collect();
+        if names.is_empty() { Ok(Arc::default()) } else { self.with(port, clock, &names).await }
     }
 
     /// The secrets; read anew every 5 minutes, and after a minute if one of `names` is not among them.

@@ -6,7 +6,7 @@ use super::answers::Refusal;
 use super::{Asker, Components};
 use crate::destinations::settings::Settings;
 use crate::ports::Platform;
-use crate::routing::{Routes, Tracker, Value};
+use crate::routing::{Routes, Tracker};
 use crate::secrets::DestinationSecrets;
 use crate::trackers::{TrackerError, TrackerKind};
 
@@ -34,15 +34,10 @@ impl<P: Platform> Components<P> {
         let name = &tracker.name;
         let kind = (self.kinds)(&tracker.kind)
             .ok_or_else(|| Refusal::NotConfigured(format!("`{name}` has a type that nobody knows")))?;
-        let names: Vec<&str> = tracker.values.values().filter_map(Value::secret_name).collect();
-        let secrets = if names.is_empty() {
-            Arc::default()
-        } else {
-            self.secrets.with(self.platform.secrets(), self.platform.clock(), &names).await?
-        };
-        let settings = Settings::resolve_tracker(tracker, &secrets).map_err(|secret| {
-            Refusal::NotConfigured(format!("`{name}` needs the secret `{secret}`, which is missing in `destinations`"))
-        })?;
+        let (platform, values) = (&*self.platform, tracker.values.values());
+        let secrets = self.secrets.of(platform.secrets(), platform.clock(), values).await?;
+        let settings = Settings::resolve_tracker(tracker, &secrets)
+            .map_err(|missing| Refusal::NotConfigured(format!("`{name}` cannot be used: {missing}")))?;
         Ok(Ready { tracker, kind, settings, secrets })
     }
 }

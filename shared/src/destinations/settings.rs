@@ -16,14 +16,18 @@ pub struct Settings {
     base_url: Option<String>,
 }
 
+/// A secret that a value names, and that nobody has filled in.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret `{0}` is missing in `destinations`")]
+pub struct MissingSecret(pub String);
+
 impl Settings {
-    /// The name of the missing secret where there is one.
-    pub fn resolve(destination: &Destination, secrets: &DestinationSecrets) -> Result<Self, String> {
+    pub fn resolve(destination: &Destination, secrets: &DestinationSecrets) -> Result<Self, MissingSecret> {
         Self::resolve_values(&destination.values, destination.base_url.as_deref(), secrets)
     }
 
     /// [`Self::resolve`] for a tracker.
-    pub fn resolve_tracker(tracker: &Tracker, secrets: &DestinationSecrets) -> Result<Self, String> {
+    pub fn resolve_tracker(tracker: &Tracker, secrets: &DestinationSecrets) -> Result<Self, MissingSecret> {
         Self::resolve_values(&tracker.values, tracker.base_url.as_deref(), secrets)
     }
 
@@ -31,13 +35,13 @@ impl Settings {
         values: &BTreeMap<String, Value>,
         base_url: Option<&str>,
         secrets: &DestinationSecrets,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, MissingSecret> {
         let base_url = base_url.map(str::to_owned);
         let mut settings = Self { texts: BTreeMap::new(), numbers: BTreeMap::new(), base_url };
         for (key, value) in values {
             let text = match value {
                 Value::Text(text) => SecretString::from(text.as_str()),
-                Value::Secret(name) => secrets.get(name).ok_or_else(|| name.clone())?.clone(),
+                Value::Secret(name) => secrets.get(name).ok_or_else(|| MissingSecret(name.clone()))?.clone(),
                 Value::Number(_) | Value::NumberByLevel(_) => {
                     settings.numbers.insert(key.clone(), value.clone());
                     continue;

@@ -177,7 +177,8 @@ pub(super) fn encoded(text: &str) -> String {
     encoded
 }
 
-fn judge(
+/// What [`Api::json`] makes of an answer.
+pub(super) fn judge(
     answer: &Response<Bytes>,
     now: Timestamp,
     what: &str,
@@ -185,10 +186,7 @@ fn judge(
 ) -> Result<Value, TrackerError> {
     let status = answer.status().as_u16();
     let body = serde_json::from_slice::<Value>(answer.body()).ok();
-    let reason = || {
-        let said = body.as_ref().and_then(reason).map(|said| one_line(&said, MAX_REASON));
-        said.filter(|said| !said.is_empty()).unwrap_or_else(|| "no reason given".to_owned())
-    };
+    let reason = || shown_reason(body.as_ref().and_then(reason));
     match status {
         200..=299 if answer.body().is_empty() => Ok(Value::Null),
         200..=299 => body.ok_or_else(|| TrackerError::NotUnderstood("no JSON".to_owned())),
@@ -206,6 +204,12 @@ fn judge(
         408 | 425 | 500..=599 => Err(TrackerError::Failing { status, until: until(answer, now) }),
         _ => Err(TrackerError::Refused { status, reason: reason() }),
     }
+}
+
+/// A tracker's own word on a refusal, as it is told.
+pub(super) fn shown_reason(said: Option<String>) -> String {
+    let said = said.map(|said| one_line(&said, MAX_REASON));
+    said.filter(|said| !said.is_empty()).unwrap_or_else(|| "no reason given".to_owned())
 }
 
 fn is_used_up(answer: &Response<Bytes>) -> bool {

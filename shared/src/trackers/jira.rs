@@ -179,21 +179,21 @@ impl Tracker for Jira {
         if let Some(assignee) = &new.assignee {
             fields["assignee"] = json!({if site.is_cloud { "accountId" } else { "name" }: assignee});
         }
-        let mut made = site.post("issue", &json!({"fields": fields})).await?;
+        let mut made = site.post("issue", &json!({"fields": fields}), project).await?;
         // The marker stands in the text as well; what a person or the file asked for is not left out.
         if matches!(&made, Err(refusal) if refusal.is_about("labels")) && labels.len() == 1 {
             if let Some(fields) = fields.as_object_mut() {
                 fields.remove("labels");
             }
-            made = site.post("issue", &json!({"fields": fields})).await?;
+            made = site.post("issue", &json!({"fields": fields}), project).await?;
         }
         match made {
             Ok(issue) => site.ticket_of(&issue, project),
             Err(refusal) if refusal.is_about("project") => Err(TrackerError::NotFound(project.to_owned())),
             Err(refusal) if refusal.is_about("issuetype") => {
-                Err(no_such_type(&site, project, issue_type, &refusal).await)
+                Err(no_such_type(&site, project, issue_type, refusal).await)
             }
-            Err(refusal) => Err(refusal.error(project)),
+            Err(refusal) => Err(refusal.error),
         }
     }
 
@@ -201,8 +201,8 @@ impl Tracker for Jira {
         let site = Site::of(api)?;
         let text = if is_blank(text) { "(no text)" } else { text };
         let path = format!("issue/{}/comment", issue_id(ticket)?);
-        let said = site.post(&path, &json!({"body": site.text(text, None, None)})).await?;
-        said.map(|_| ()).map_err(|refusal| refusal.error(&ticket.identifier))
+        let said = site.post(&path, &json!({"body": site.text(text, None, None)}), &ticket.identifier).await?;
+        said.map(drop).map_err(|refusal| refusal.error)
     }
 
     async fn close(&self, api: &Api<'_>, ticket: &Ticket) -> Result<(), TrackerError> {
@@ -235,14 +235,14 @@ async fn move_to(site: &Site<'_>, ticket: &Ticket, to: &[&str], shown: &str) -> 
         );
         return Err(TrackerError::Refused { status: 409, reason });
     };
-    let moved = site.post(&path, &json!({"transition": {"id": transition["id"]}})).await?;
-    moved.map(|_| ()).map_err(|refusal| refusal.error(&ticket.identifier))
+    let moved = site.post(&path, &json!({"transition": {"id": transition["id"]}}), &ticket.identifier).await?;
+    moved.map(drop).map_err(|refusal| refusal.error)
 }
 
 /// Says which types there are.
-async fn no_such_type(site: &Site<'_>, project: &str, asked: &str, refusal: &Refusal) -> TrackerError {
+async fn no_such_type(site: &Site<'_>, project: &str, asked: &str, refusal: Refusal) -> TrackerError {
     let Ok(found) = site.get(&format!("project/{project}"), &[], project).await else {
-        return refusal.error(project);
+        return refusal.error;
     };
     let types = list(&found["issueTypes"]).filter(|known| known["subtask"] != true);
     let names: Vec<String> = types.filter_map(|known| Some(one_line(known["name"].as_str()?, 40))).collect();

@@ -5,6 +5,7 @@
 //! (`/close` at a line's beginning) with a pattern of their own that a fence within a fence can lead astray: so each such
 //! slash is parted from its line's beginning too.
 
+use super::text::address;
 use crate::destinations::{cut_before_link, is_blank, visible};
 
 /// Shown as nothing.
@@ -15,8 +16,6 @@ const LONGEST_RUN: usize = 15;
 const FENCES: usize = 2 * (LONGEST_RUN + 1) + 8;
 /// Longer text is never taken for simple sentences.
 const LONGEST_PLAIN: usize = 2000;
-/// A cut address leads nowhere: one that is longer is left out.
-const LINK_MAX: usize = 2000;
 
 /// A description or comment of at most `max` UTF-16 units: the link to Sentry, the text, the marker. Only the text is
 /// cut. The marker can be seen, as nobody says whether searches find what is hidden.
@@ -82,20 +81,6 @@ fn is_plain(line: &str) -> bool {
         !names_commit && stem.chars().all(char::is_alphanumeric)
     };
     line.is_empty() || (line.starts_with(char::is_alphabetic) && line.split(' ').all(is_word))
-}
-
-/// An address as it may stand between `<` and `>`.
-fn address(link: &str) -> Option<String> {
-    let is_address = link.starts_with("https://") || link.starts_with("http://");
-    let mut address = String::with_capacity(link.len());
-    for c in link.chars() {
-        match c {
-            '@' => address.push_str("%40"),
-            c if c.is_ascii_alphanumeric() || "-._~:/?#=&%+,;".contains(c) => address.push(c),
-            _ => return None,
-        }
-    }
-    (is_address && address.len() <= LINK_MAX).then_some(address)
 }
 
 #[cfg(test)]

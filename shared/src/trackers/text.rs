@@ -1,5 +1,6 @@
 //! Cutting text to what a tracker takes, and addresses that can stand in it.
 
+use std::fmt::Write as _;
 use std::iter;
 
 use crate::destinations::{cut_before_link, visible};
@@ -27,19 +28,48 @@ pub(super) fn length(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// An address that nothing ends but a space, if it is one of the web.
+/// An address as it may stand in any tracker's text, if it is one of the web: nothing in it ends it, mentions anybody or
+/// is markup.
 pub(super) fn address(link: &str) -> Option<String> {
     let is_web = link.starts_with("https://") || link.starts_with("http://");
-    if !is_web || link.len() > MAX_LINK {
+    if !is_web || link.len() > MAX_LINK || !link.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let parsed: http::Uri = link.parse().ok()?;
-    parsed.host().filter(|host| !host.is_empty())?;
-    let encoded = |c: char| match c {
-        '{' | '}' | '[' | ']' | '|' | '\\' | '^' | '`' | '"' | '<' | '>' | '!' | '*' | '(' | ')' | '\'' => {
-            format!("%{:02X}", c as u32)
+    let mut address = String::with_capacity(link.len());
+    for c in link.chars() {
+        if c.is_ascii_alphanumeric() || "-._~:/?#=&%+,;".contains(c) {
+            address.push(c);
+        } else {
+            // Writing into a `String` does not fail.
+            let _ = write!(address, "%{:02X}", c as u32);
         }
-        c => c.to_string(),
-    };
-    link.is_ascii().then(|| link.chars().map(encoded).collect())
+    }
+    // What was encoded in the name of a host leads nowhere.
+    let parsed: http::Uri = address.parse().ok()?;
+    parsed.authority().filter(|own| !own.host().is_empty() && !own.as_str().contains('%'))?;
+    Some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_ends_nowhere_before_its_end_mentions_nobody_and_is_one_of_the_web() {
+        let cases = [
+            ("https://a.test/issues/7/?a=b&c=%20#d-e_f~g", Some("https://a.test/issues/7/?a=b&c=%20#d-e_f~g")),
+            ("http://a.test:8080/x)(y]|{z}*`'!", Some("http://a.test:8080/x%29%28y%5D%7C%7Bz%7D%2A%60%27%21")),
+            ("https://a.test/@team$", Some("https://a.test/%40team%24")),
+            ("https://a.test/>\n@team", None),
+            ("https://a.test/ b", None),
+            ("https://ä.test/", None),
+            ("https:///x", None),
+            ("https://u:p@a.test/", None),
+            ("javascript:alert(1)", None),
+        ];
+        for (link, expected) in cases {
+            assert_eq!(address(link).as_deref(), expected, "{link}");
+        }
+        assert_eq!(address(&format!("https://a.test/{}", "x".repeat(MAX_LINK))), None, "a cut one leads nowhere");
+    }
 }

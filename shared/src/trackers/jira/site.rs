@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Api, LISTED, Ticket, TrackerError, list, text};
 use crate::destinations::one_line;
-use crate::sentry::limits::retry_after;
+use crate::trackers::api::{judge, secret_header};
 
 pub(super) struct Site<'a> {
     api: &'a Api<'a>,
@@ -20,11 +21,11 @@ pub(super) struct Site<'a> {
     pub(super) is_cloud: bool,
 }
 
-/// A refusal, of the whole or of fields.
+/// A refusal of what was asked for, of the whole or of fields.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    status: u16,
     said: Value,
+    pub(super) error: TrackerError,
 }
 
 impl<'a> Site<'a> {
@@ -38,9 +39,7 @@ impl<'a> Site<'a> {
             Some(email) => (3, format!("Basic {}", STANDARD.encode(format!("{email}:{token}")))),
             None => (2, format!("Bearer {token}")),
         };
-        let mut authorization = HeaderValue::from_str(&authorization)
-            .map_err(|_| misconfigured(&"its `token` holds what no token holds, such as a line break"))?;
-        authorization.set_sensitive(true);
+        let authorization = secret_header(&authorization, "token")?;
         let scheme = address.scheme_str().unwrap_or("https");
         let authority = address.authority().map_or("", http::uri::Authority::as_str);
         let base = format!("{scheme}://{authority}{}/rest/api/{version}/", address.path().trim_end_matches('/'));
@@ -76,11 +75,11 @@ impl<'a> Site<'a> {
     pub(super) async fn search(&self, jql: &str, fields: &[&str], project: &str) -> Result<Vec<Value>, TrackerError> {
         let found = if self.is_cloud {
             let body = json!({"jql": jql, "maxResults": LISTED, "fields": fields});
-            self.post("search/jql", &body).await?.map_err(|refusal| refusal.into_search_error(project))?
+            self.post("search/jql", &body, project).await?.map_err(|refusal| refusal.into_search_error(project))?
         } else {
             let asked = [("jql", jql), ("maxResults", "50"), ("fields", &*fields.join(","))];
             let path = with_query("search", &asked);
-            self.send(Method::GET, &path, None).await?.map_err(|refusal| refusal.into_search_error(project))?
+            self.send(Method::GET, &path, None, project).await?.map_err(|refusal| refusal.into_search_error(project))?
         };
         match &found["issues"] {
             Value::Array(issues) => Ok(issues.clone()),
@@ -109,12 +108,18 @@ impl<'a> Site<'a> {
     }
 
     pub(super) async fn get(&self, path: &str, query: &[(&str, &str)], what: &str) -> Result<Value, TrackerError> {
-        let answered = self.send(Method::GET, &with_query(path, query), None).await?;
-        answered.map_err(|refusal| refusal.error(what))
+        let answered = self.send(Method::GET, &with_query(path, query), None, what).await?;
+        answered.map_err(|refusal| refusal.error)
     }
 
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Result<Value, Refusal>, TrackerError> {
-        self.send(Method::POST, path, Some(body)).await
+    /// `what` is what a person has named and the site may not know.
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        what: &str,
+    ) -> Result<Result<Value, Refusal>, TrackerError> {
+        self.send(Method::POST, path, Some(body), what).await
     }
 
     async fn send(
@@ -122,12 +127,13 @@ impl<'a> Site<'a> {
         method: Method,
         path: &str,
         body: Option<&Value>,
+        what: &str,
     ) -> Result<Result<Value, Refusal>, TrackerError> {
         let mut request = self.api.request(method, &self.base, path, body)?;
         let headers = request.headers_mut();
         headers.insert(header::AUTHORIZATION, self.authorization.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        judged(&self.api.call(request).await?, self.api.now())
+        judged(&self.api.call(request).await?, self.api.now(), what)
     }
 }
 
@@ -137,43 +143,33 @@ impl Refusal {
         self.said["errors"].get(field).is_some()
     }
 
-    pub(super) fn error(&self, what: &str) -> TrackerError {
-        match self.status {
-            404 => TrackerError::NotFound(one_line(what, 80)),
-            403 => TrackerError::Forbidden(self.reason()),
-            status => TrackerError::Refused { status, reason: self.reason() },
-        }
-    }
-
     /// A search names nothing but the project that may not be there.
     fn into_search_error(self, project: &str) -> TrackerError {
-        let about_project = self.status == 400 && self.reason().contains("field 'project'");
-        if about_project { TrackerError::NotFound(project.to_owned()) } else { self.error(project) }
-    }
-
-    fn reason(&self) -> String {
-        let whole = list(&self.said["errorMessages"]).filter_map(Value::as_str).map(str::to_owned);
-        let fields = self.said["errors"].as_object().into_iter().flatten();
-        let fields = fields.filter_map(|(name, text)| Some(format!("{name}: {}", text.as_str()?)));
-        let message = self.said["message"].as_str().map(str::to_owned);
-        let said = whole.chain(fields).chain(message).collect::<Vec<_>>().join(" ");
-        let said = one_line(&said, 200);
-        if said.is_empty() { "no reason given".to_owned() } else { said }
+        let about_project = reason(&self.said).is_some_and(|reason| reason.contains("field 'project'"));
+        if about_project { TrackerError::NotFound(project.to_owned()) } else { self.error }
     }
 }
 
-/// What an answer means: what it says, what is refused by what it says, or that nothing was said.
-pub(super) fn judged(answer: &Response<Bytes>, now: jiff::Timestamp) -> Result<Result<Value, Refusal>, TrackerError> {
-    let status = answer.status();
-    let said = serde_json::from_slice(answer.body());
-    match status.as_u16() {
-        204 => Ok(Ok(Value::Null)),
-        200..=299 => said.map(Ok).map_err(|_| TrackerError::NotUnderstood("no JSON".into())),
-        401 => Err(TrackerError::Unauthorized),
-        429 => Err(TrackerError::Throttled { until: retry_after(answer.headers(), now) }),
-        400..=499 => Ok(Err(Refusal { status: status.as_u16(), said: said.unwrap_or_default() })),
-        300..=399 => Err(TrackerError::NotUnderstood(format!("a redirect, {}", status.as_u16()))),
-        status => Err(TrackerError::Failing { status, until: retry_after(answer.headers(), now) }),
+fn reason(said: &Value) -> Option<String> {
+    let whole = list(&said["errorMessages"]).filter_map(Value::as_str).map(str::to_owned);
+    let fields = said["errors"].as_object().into_iter().flatten();
+    let fields = fields.filter_map(|(name, text)| Some(format!("{name}: {}", text.as_str()?)));
+    let message = said["message"].as_str().map(str::to_owned);
+    let said: Vec<String> = whole.chain(fields).chain(message).collect();
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
+/// What an answer says; a refusal of what was asked for apart, as it may be asked for otherwise.
+pub(super) fn judged(
+    answer: &Response<Bytes>,
+    now: Timestamp,
+    what: &str,
+) -> Result<Result<Value, Refusal>, TrackerError> {
+    match judge(answer, now, what, reason) {
+        Err(error @ TrackerError::Refused { status: 400, .. }) => {
+            Ok(Err(Refusal { said: serde_json::from_slice(answer.body()).unwrap_or_default(), error }))
+        }
+        judged => judged.map(Ok),
     }
 }
 

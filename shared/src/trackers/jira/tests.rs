@@ -265,8 +265,8 @@ fn wiki_markup_is_left_bare_only_where_it_is_none() {
 fn an_answer_means_what_jira_says() {
     let judged = |status: u16, body: &'static str| {
         let answer = http::Response::builder().status(status).body(Bytes::from_static(body.as_bytes())).unwrap();
-        let judged = site::judged(&answer, jiff::Timestamp::UNIX_EPOCH);
-        match judged.and_then(|said| said.map_err(|refusal| refusal.error("OPS"))) {
+        let judged = site::judged(&answer, jiff::Timestamp::UNIX_EPOCH, "OPS");
+        match judged.and_then(|said| said.map_err(|refusal| refusal.error)) {
             Ok(said) => format!("done {said}"),
             Err(error) => format!("{} {error}", error.status().as_u16()),
         }
@@ -275,7 +275,7 @@ fn an_answer_means_what_jira_says() {
         (200, "{}", "done {}"),
         (204, "", "done null"),
         (200, "<html>", "502 answers what is not understood (no JSON): check its `base_url`"),
-        (302, "", "502 answers what is not understood (a redirect, 302): check its `base_url`"),
+        (302, "", "400 refuses this (302): `OPS` has moved: check its name, and the tracker's `base_url`"),
         (400, r#"{"errorMessages":["a\u0007b"],"errors":{"b":"c"}}"#, "400 refuses this (400): a b b: c"),
         (400, "<html>", "400 refuses this (400): no reason given"),
         (401, "", "502 does not know its token (401): its operator must renew it"),
@@ -296,7 +296,7 @@ async fn settings_that_lead_nowhere_are_told() {
         (
             "url = \"https://a.test/jira\"",
             "a\nb",
-            "is not configured: its `token` holds what no token holds, such as a line break",
+            "is not configured: its `token` holds what no token has, like a line break",
         ),
     ];
     let jira = StandIn::cloud();

@@ -268,7 +268,7 @@ fn an_answer_means_what_linear_says() {
     };
     let cases = [
         (200, None, r#"{"data":{"a":1}}"#.to_owned(), "done {\"a\":1}"),
-        (200, None, "<html>".to_owned(), "502 answers what is not understood (no data): check its `base_url`"),
+        (200, None, "<html>".to_owned(), "502 answers what is not understood (no JSON): check its `base_url`"),
         (200, None, "[]".to_owned(), "502 answers what is not understood (no data): check its `base_url`"),
         (
             200,
@@ -276,7 +276,12 @@ fn an_answer_means_what_linear_says() {
             r#"{"errors":7,"data":7}"#.to_owned(),
             "502 answers what is not understood (no data): check its `base_url`",
         ),
-        (302, None, String::new(), "502 answers what is not understood (a redirect, 302): check its `base_url`"),
+        (
+            302,
+            None,
+            String::new(),
+            "400 refuses this (302): `ENG-1` has moved: check its name, and the tracker's `base_url`",
+        ),
         (404, None, String::new(), "502 answers what is not understood (404, no API): check its `base_url`"),
         (200, None, said("INVALID_INPUT", "a\\u0007b"), "400 refuses this (400): a b"),
         (400, None, said("GRAPHQL_VALIDATION_FAILED", "Odd."), "400 refuses this (400): Odd."),
