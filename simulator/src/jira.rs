@@ -43,6 +43,7 @@ const SUMMARY_LIMIT_CHARS: usize = 255;
 const TEXT_LIMIT_CHARS: usize = 32_767;
 const LABEL_LIMIT_CHARS: usize = 255;
 const FIRST_ID: usize = 10_000;
+const FETCHED_AT_MOST: usize = 100;
 
 /// Which of the two products it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ struct Site {
     cannot_be_done: bool,
     labels_are_off_the_screen: bool,
     transitions: usize,
+    /// How many tickets the search knows, where it lags behind.
+    indexed: Option<usize>,
 }
 
 impl Default for Site {
@@ -84,6 +87,7 @@ impl Default for Site {
             cannot_be_done: false,
             labels_are_off_the_screen: false,
             transitions: 0,
+            indexed: None,
         }
     }
 }
@@ -222,6 +226,17 @@ impl Jira {
         locked(&self.0.state).labels_are_off_the_screen = true;
     }
 
+    /// From now on the search does not know what is opened, until [`Self::index`].
+    pub fn let_search_lag(&self) {
+        let mut site = locked(&self.0.state);
+        site.indexed = Some(site.tickets.len());
+    }
+
+    /// The search knows everything again.
+    pub fn index(&self) {
+        locked(&self.0.state).indexed = None;
+    }
+
     /// Deletes a ticket.
     pub fn delete(&self, key: &str) {
         locked(&self.0.state).tickets.retain(|ticket| ticket.key != key);
@@ -316,6 +331,7 @@ impl Jira {
                 let body = json!({"startAt": 0, "maxResults": 50, "total": issues.len(), "issues": issues});
                 Ok(answer(200, &body))
             }
+            (&Method::POST, ["issue", "bulkfetch"]) if cloud => site.fetched(&object(call)?),
             (&Method::POST, ["issue"]) => site.open(&object(call)?, cloud),
             (method, ["issue", id, rest @ ..]) => site.of_issue(method, id, rest, call, get("fields"), cloud),
             _ => Err(Refusal::whole(404, "null for uri: /rest/api")),

@@ -4,7 +4,10 @@
 //! <https://docs.atlassian.com/software/jira/docs/api/REST/9.12.0/>.
 //!
 //! A ticket is found again by its marker, which is a label of it (exact, and indexed with the ticket) and stands in its
-//! text (for projects whose create screen has no labels). Both are found by searching, which may lag a few seconds.
+//! text (for projects whose create screen has no labels). Both are found by searching, which lags: in the cloud by seconds
+//! (<https://developer.atlassian.com/cloud/jira/platform/search-and-reconcile/>), in a data center between its nodes. A
+//! search can be told what it may not know yet (`reconcileIssues`), but by its id only. So in the cloud the keys behind the
+//! newest that the search knows are read, too.
 
 mod site;
 #[cfg(test)]
@@ -24,6 +27,8 @@ const MAX_LABEL: usize = 255;
 const MARKER: &str = "sentry-switchboard-";
 /// Entries of a listing, which a person narrows down by typing.
 const LISTED: usize = 50;
+/// Keys behind the newest that the search knows.
+const NEWER: u64 = 20;
 /// Pages of labels that are looked through, each of [`LABELS_A_PAGE`].
 const LABEL_PAGES: usize = 5;
 const LABELS_A_PAGE: usize = 1000;
@@ -155,7 +160,12 @@ impl Tracker for Jira {
             let fields = &issue["fields"];
             list(&fields["labels"]).any(|label| label == marker) || fields["description"].to_string().contains(marker)
         };
-        issues.iter().find(holds).map(|issue| site.ticket(issue)).transpose()
+        if let Some(issue) = issues.iter().find(holds) {
+            return site.ticket(issue).map(Some);
+        }
+        let newer = if site.is_cloud { newer_than_the_search(&site, project).await? } else { Vec::new() };
+        let mut newer = newer.iter().filter(|issue| is_of(issue, project));
+        newer.find(holds).map(|issue| site.ticket(issue)).transpose()
     }
 
     async fn open(&self, api: &Api<'_>, new: &NewTicket) -> Result<Ticket, TrackerError> {
@@ -211,6 +221,26 @@ impl Tracker for Jira {
 
     async fn reopen(&self, api: &Api<'_>, ticket: &Ticket) -> Result<(), TrackerError> {
         move_to(&Site::of(api)?, ticket, &["new", "indeterminate"], "To Do or In Progress").await
+    }
+}
+
+/// The tickets that were opened since the search has learned of any.
+async fn newer_than_the_search(site: &Site<'_>, project: &str) -> Result<Vec<Value>, TrackerError> {
+    let jql = format!("project = {} ORDER BY key DESC", quoted(project));
+    let known = site.search(&jql, &["project"], project).await?;
+    let number = |issue: &Value| -> Option<u64> { issue["key"].as_str()?.rsplit_once('-')?.1.parse().ok() };
+    let newest = known.iter().filter_map(number).max().unwrap_or_default();
+    let keys: Vec<String> = (1..=NEWER).map(|n| format!("{project}-{}", newest.saturating_add(n))).collect();
+    let body = json!({"issueIdsOrKeys": keys, "fields": ["labels", "description", "project"]});
+    match site.post("issue/bulkfetch", &body, project).await {
+        Ok(Ok(fetched)) => Ok(list(&fetched["issues"]).cloned().collect()),
+        // Where that is not to be had, the search must do.
+        Ok(Err(Refusal { error, .. }))
+        | Err(error @ (TrackerError::Forbidden(_) | TrackerError::NotFound(_) | TrackerError::Refused { .. })) => {
+            tracing::warn!("Jira lets nobody look behind its search: {error}");
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -307,6 +307,8 @@ async fn world_with_jira() -> (World, Jira) {
 #[tokio::test(start_paused = true)]
 async fn an_issue_opens_one_ticket_though_answers_are_lost_is_linked_to_it_and_closes_it() {
     let (world, jira) = world_with_jira().await;
+    // Long enough for every try.
+    jira.let_search_lag();
     // The ticket's and the link's: each was done, and nobody was told.
     jira.fail_next(1, &Fault::lost_answer());
     world.sentry.faults().push(Endpoint::Links, Fault::lost_answer());

@@ -5,8 +5,8 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Call, Done, FIRST_ID, JiraTicket, LABEL_LIMIT_CHARS, Refusal, STATES, SUMMARY_LIMIT_CHARS, Site, USERS, answer,
-    jql, object, status, text,
+    Call, Done, FETCHED_AT_MOST, FIRST_ID, JiraTicket, LABEL_LIMIT_CHARS, Refusal, STATES, SUMMARY_LIMIT_CHARS, Site,
+    USERS, answer, jql, object, status, text,
 };
 
 impl Site {
@@ -20,13 +20,30 @@ impl Site {
         let search =
             jql::Search::read(jql, |key| self.project(key).is_some()).map_err(|text| Refusal::whole(400, text))?;
         // Newest first, which is all that is asked for.
-        Ok(self
-            .tickets
+        let known = self.indexed.map_or(self.tickets.len(), |count| count.min(self.tickets.len()));
+        Ok(self.tickets[..known]
             .iter()
             .rev()
             .filter(|ticket| search.takes(ticket))
             .map(|ticket| self.shown(ticket, fields))
             .collect())
+    }
+
+    /// Many at once, by id or key: those that there are. It is no search and lags behind nothing.
+    pub(super) fn fetched(&self, body: &Value) -> Done {
+        let texts = |name: &str| -> Vec<&str> {
+            body[name].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+        };
+        let (asked, fields) = (texts("issueIdsOrKeys"), texts("fields"));
+        if asked.is_empty() || asked.len() > FETCHED_AT_MOST {
+            return Err(Refusal::whole(400, "The number of issues must be between 1 and 100."));
+        }
+        let is_asked = |ticket: &&JiraTicket| {
+            asked.iter().any(|name| ticket.key.eq_ignore_ascii_case(name) || self.id_of(ticket) == **name)
+        };
+        let issues: Vec<Value> =
+            self.tickets.iter().filter(is_asked).map(|ticket| self.shown(ticket, &fields)).collect();
+        Ok(answer(200, &json!({"issues": issues, "issueErrors": []})))
     }
 
     fn shown(&self, ticket: &JiraTicket, fields: &[&str]) -> Value {

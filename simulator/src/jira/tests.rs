@@ -133,6 +133,27 @@ async fn what_a_search_asks_for_is_found_and_odd_jql_refused() {
 }
 
 #[tokio::test]
+async fn a_search_that_lags_does_not_know_what_reading_by_key_does() {
+    let jira = Jira::cloud();
+    let ask = async |path: &str, body: Value| {
+        let (status, answer) = call(&jira, &authorization(&jira), "POST", &format!("/rest/api/3/{path}"), &body).await;
+        let keys = answer["issues"].as_array().into_iter().flatten().map(|issue| issue["key"].clone()).collect();
+        (status, Value::Array(keys))
+    };
+    let search = || ask("search/jql", json!({"jql": "project = \"OPS\"", "fields": ["labels"]}));
+    ask("issue", with(true, &json!({}))).await;
+    jira.let_search_lag();
+    ask("issue", with(true, &json!({}))).await;
+    assert_eq!(search().await, (200, json!(["OPS-1"])));
+    let fetch = |keys: Value| ask("issue/bulkfetch", json!({"issueIdsOrKeys": keys, "fields": ["labels"]}));
+    assert_eq!(fetch(json!(["ops-2", "OPS-3", "10000"])).await, (200, json!(["OPS-1", "OPS-2"])));
+    assert_eq!(fetch(json!([])).await.0, 400);
+    assert_eq!(fetch((0..101).map(|n| format!("OPS-{n}")).collect()).await.0, 400);
+    jira.index();
+    assert_eq!(search().await, (200, json!(["OPS-2", "OPS-1"])));
+}
+
+#[tokio::test]
 async fn a_refused_ticket_is_not_kept_and_a_lost_answer_is() {
     let jira = Jira::cloud();
     jira.fail_next(1, &Fault::status(503));

@@ -205,6 +205,44 @@ async fn a_lost_answer_leaves_one_ticket_that_is_found() {
 }
 
 #[tokio::test]
+async fn a_ticket_of_the_cloud_is_found_before_the_search_knows_it() {
+    for (jira, settings, is_cloud) in both() {
+        let wire = Plugged(jira.router());
+        let api = wire.api(&settings);
+        let new = |letter: char| new_ticket("OPS", "t", "x", letter);
+        let found = async |letter: char| Jira.find(&api, "OPS", &new(letter).marker).await.unwrap();
+        for begin in [true, false] {
+            jira.let_search_lag();
+            let letters = if begin { ['a', 'b'] } else { ['c', 'd'] };
+            for letter in letters {
+                Jira.open(&api, &new(letter)).await.unwrap();
+                assert_eq!(found(letter).await.is_some(), is_cloud, "{letter}");
+            }
+            assert_eq!(found('e').await, None, "nobody has opened that one");
+            jira.index();
+            assert!(found(letters[0]).await.is_some() && found(letters[1]).await.is_some());
+        }
+        Jira.open(&api, &new_ticket("WEB", "t", "x", 'f')).await.unwrap();
+        assert_eq!(found('f').await, None, "another project's");
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_may_look_behind_the_search_the_search_must_do() {
+    for status in [403, 404, 410] {
+        let jira = StandIn::cloud();
+        let refused = axum::routing::post(move || async move { http::StatusCode::from_u16(status).unwrap() });
+        let way = axum::Router::new().route("/rest/api/3/issue/bulkfetch", refused).fallback_service(jira.router());
+        let (wire, settings) = (Plugged(way), cloud(&jira, ""));
+        let api = wire.api(&settings);
+        let new = new_ticket("OPS", "t", "x", 'a');
+        assert_eq!(Jira.find(&api, "OPS", &new.marker).await.unwrap(), None, "{status}");
+        Jira.open(&api, &new).await.unwrap();
+        assert!(Jira.find(&api, "OPS", &new.marker).await.unwrap().is_some(), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn a_hostile_text_is_shown_and_does_nothing() {
     for (jira, settings, is_cloud) in both() {
         let wire = Plugged(jira.router());
