@@ -43,6 +43,7 @@ async fn every_promise_is_kept_on_lambda() {
 
     let log = stack.log("components").expect("log");
     assert!(log.contains("board does not answer in time"), "the log says what went wrong: {log}");
+    assert!(log.contains(r#""ComponentsFailed":1"#), "a token that the tracker does not know is counted: {log}");
     for secret in [&setting.app_secret()["client_secret"], &setting.destination_secrets()["github"]] {
         assert!(!log.contains(secret.as_str().expect("a text")), "a secret is in the log");
     }

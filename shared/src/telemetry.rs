@@ -61,6 +61,8 @@ pub enum Counter {
     RepeatsDropped,
     /// A delivery became a dead letter.
     DeliveriesFailed,
+    /// A person in Sentry was refused for what is not their doing: a tracker's token, the routes, a secret.
+    ComponentsFailed,
 }
 
 impl Counter {
@@ -70,6 +72,7 @@ impl Counter {
             Self::WebhooksTooLarge => "WebhooksTooLarge",
             Self::RepeatsDropped => "RepeatsDropped",
             Self::DeliveriesFailed => "DeliveriesFailed",
+            Self::ComponentsFailed => "ComponentsFailed",
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What Sentry is answered: JSON, and `{"message": …}` where it is a refusal, which Sentry shows to its user.
 
 use http::{HeaderValue, Method, Response, StatusCode};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::ids::DestinationName;
 use crate::ports::StoreError;
 use crate::secrets::SecretError;
-use crate::telemetry::chain;
+use crate::telemetry::{self, Counter, chain};
 use crate::tickets::NotOpened;
 use crate::trackers::TrackerError;
 
@@ -103,14 +104,15 @@ impl Refusal {
         json!({ "message": self.to_string() })
     }
 
-    pub(super) fn log(&self, path: &str) {
-        match self {
-            Self::NotConfigured(why) => tracing::error!(path, "a component cannot be served: {why}"),
-            Self::NotNow(why) => tracing::error!(path, "a component could not be served: {why}"),
-            Self::Tracker { text, is_operators: true, .. } => tracing::error!(path, "{text}"),
-            Self::Tracker { text, .. } => tracing::warn!(path, "{text}"),
-            other => tracing::warn!(path, "{other}"),
-        }
+    /// Into the log, and counted where it is the operator's to mend.
+    pub(super) fn log(&self, path: &str, now: Timestamp) {
+        let why = match self {
+            Self::NotConfigured(why) | Self::NotNow(why) => why,
+            Self::Tracker { text, is_operators: true, .. } => text,
+            other => return tracing::warn!(path, "{other}"),
+        };
+        telemetry::count(Counter::ComponentsFailed, now);
+        tracing::error!(path, "a component could not be served: {why}");
     }
 }
 

@@ -133,7 +133,7 @@ impl<P: Platform> Components<P> {
             Err(refusal) => Err(refusal),
         };
         answered.unwrap_or_else(|refusal| {
-            refusal.log(path);
+            refusal.log(path, self.platform.clock().now());
             answer(refusal.status(), &refusal.to_json())
         })
     }
@@ -229,7 +229,7 @@ impl<P: Platform> Components<P> {
         match found.await {
             Ok(in_force) => stacktrace::answer(&in_force.routes, query),
             Err(refusal) => {
-                refusal.log("/components/stacktrace-link");
+                refusal.log("/components/stacktrace-link", self.platform.clock().now());
                 page(refusal.status(), "There is no way to the source from here", &refusal.to_string())
             }
         }

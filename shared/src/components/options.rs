@@ -92,7 +92,7 @@ impl<P: Platform> Components<P> {
                     Choice::new(format!("{name}/{}", project.value), label)
                 })),
                 Err(error) => {
-                    error.log("/components/options/projects");
+                    error.log("/components/options/projects", self.platform.clock().now());
                     refusal = Some(error);
                 }
             }
