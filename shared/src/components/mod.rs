@@ -52,7 +52,7 @@ pub struct Components<P: Platform> {
     app: AppSecrets<P::Secrets, P::Clock>,
     routes: RoutesInForce,
     secrets: KeptDestinationSecrets,
-    cache: Cache,
+    cache: Arc<Cache>,
     kinds: Kinds,
 }
 
@@ -100,7 +100,7 @@ where
             app,
             routes: RoutesInForce::default(),
             secrets: KeptDestinationSecrets::default(),
-            cache: Cache::default(),
+            cache: Arc::default(),
             kinds,
         }
     }

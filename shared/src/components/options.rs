@@ -1,5 +1,8 @@
 //! `options/{name}`: what a select lists.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use futures::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -13,10 +16,12 @@ use super::trackers::{offered, offered_project};
 use super::{Asker, Components};
 use crate::ports::{Clock, Platform};
 use crate::routing::{Routes, Tracker};
-use crate::trackers::{Api, Choice, TrackerError};
+use crate::trackers::{self, Api, Choice, TrackerError};
 
 /// More is no help: nobody reads on in a select, and Sentry asks again with what is typed.
 const MAX_CHOICES: usize = 50;
+/// So long a tracker is listened to, also when nobody waits for it any more.
+const LATEST: Duration = Duration::from_secs(8);
 
 /// Lists of a tracker's project.
 #[derive(Debug, Clone, Copy)]
@@ -127,11 +132,8 @@ impl<P: Platform> Components<P> {
         if let Some(choices) = self.cache.fresh(&key, clock.now()) {
             return Ok(choices);
         }
-        match self.called(tracker, of, project, query, deadline).await {
-            Ok(choices) => {
-                self.cache.keep(key, choices.clone(), clock.now());
-                Ok(choices)
-            }
+        match self.called(tracker, of, project, query, key.clone(), deadline).await {
+            Ok(choices) => Ok(choices),
             Err(refusal) => {
                 let kept = self.cache.usable(&key, clock.now()).ok_or(refusal)?;
                 tracing::warn!(tracker.name = %tracker.name, list = of.name(), "no new answer: an older one is shown");
@@ -140,40 +142,61 @@ impl<P: Platform> Components<P> {
         }
     }
 
+    /// Asks the tracker in a task of its own: what comes too late for this select is kept for when it is opened again.
     async fn called(
         &self,
         tracker: &Tracker,
         of: Of,
         project: &str,
         query: &str,
+        key: Key,
         deadline: Timestamp,
     ) -> Result<Vec<Choice>, Refusal> {
         let ready = self.ready(tracker).await?;
+        let (kind, settings) = (ready.kind, Arc::clone(&ready.settings));
+        let (platform, cache, projects) =
+            (Arc::clone(&self.platform), Arc::clone(&self.cache), tracker.projects.clone());
+        let (project, query) = (project.to_owned(), query.to_owned());
+        let asked = tokio::spawn(async move {
+            let clock = platform.clock();
+            let api = Api::new(&*platform, &settings, &projects, clock.now() + LATEST);
+            let listed = listed(kind.tracker, &api, of, &project, &query).await;
+            if let Ok(choices) = &listed {
+                cache.keep(key, choices.clone(), clock.now());
+            }
+            listed
+        });
         let clock = self.platform.clock();
-        let api = Api::new(&*self.platform, &ready.settings, &tracker.projects, deadline);
-        let far = ready.kind.tracker;
         let left = deadline.duration_since(clock.now()).try_into().unwrap_or_default();
-        let call = async {
-            match of {
-                Of::Projects => far.projects(&api, query).await,
-                Of::Labels => far.labels(&api, project, query).await,
-                Of::Assignees => far.assignees(&api, project, query).await,
-                Of::Tickets => far.tickets(&api, project, query).await,
-            }
+        let answered = match clock.timeout(left, asked).await {
+            Some(Ok(listed)) => listed,
+            Some(Err(panicked)) => std::panic::resume_unwind(panicked.into_panic()),
+            None => Err(TrackerError::TimedOut),
         };
-        let listed = clock.timeout(left, call).await.unwrap_or(Err(TrackerError::TimedOut));
-        let mut choices = listed.map_err(|error| ready.refusal(&error))?;
-        Ok(match of {
-            // The tracker has found them by title or number, the likeliest first.
-            Of::Tickets => {
-                choices.truncate(MAX_CHOICES);
-                choices
-            }
-            // So it has people, whose logins and mail addresses are not in what is shown.
-            Of::Assignees => ordered(choices, query),
-            Of::Projects | Of::Labels => arranged(choices, query),
-        })
+        answered.map_err(|error| ready.refusal(&error))
     }
+}
+
+/// A list out of the tracker's own mouth, arranged.
+async fn listed(
+    far: &dyn trackers::Tracker,
+    api: &Api<'_>,
+    of: Of,
+    project: &str,
+    query: &str,
+) -> Result<Vec<Choice>, TrackerError> {
+    Ok(match of {
+        // The tracker has found them by title or number, the likeliest first.
+        Of::Tickets => {
+            let mut choices = far.tickets(api, project, query).await?;
+            choices.truncate(MAX_CHOICES);
+            choices
+        }
+        // So it has people, whose logins and mail addresses are not in what is shown.
+        Of::Assignees => ordered(far.assignees(api, project, query).await?, query),
+        Of::Projects => arranged(far.projects(api, query).await?, query),
+        Of::Labels => arranged(far.labels(api, project, query).await?, query),
+    })
 }
 
 fn destinations(routes: &Routes, asker: &Asker) -> Vec<Choice> {

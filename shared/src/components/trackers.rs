@@ -14,7 +14,7 @@ use crate::trackers::{TrackerError, TrackerKind};
 pub(super) struct Ready<'r> {
     pub(super) tracker: &'r Tracker,
     pub(super) kind: &'static TrackerKind,
-    pub(super) settings: Settings,
+    pub(super) settings: Arc<Settings>,
     secrets: Arc<DestinationSecrets>,
 }
 
@@ -38,7 +38,7 @@ impl<P: Platform> Components<P> {
         let secrets = self.secrets.of(platform.secrets(), platform.clock(), values).await?;
         let settings = Settings::resolve_tracker(tracker, &secrets)
             .map_err(|missing| Refusal::NotConfigured(format!("`{name}` cannot be used: {missing}")))?;
-        Ok(Ready { tracker, kind, settings, secrets })
+        Ok(Ready { tracker, kind, settings: settings.into(), secrets })
     }
 }
 
