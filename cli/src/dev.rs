@@ -71,6 +71,7 @@ organizations = ["example-org"]
 project = "backend"
 path_prefix = "app/"
 url = "https://github.com/acme/backend/blob/main/{path}#L{line}"
+organizations = ["example-org"]
 
 [[route]]
 name = "everything"

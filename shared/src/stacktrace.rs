@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::names;
 use crate::page::{page, with_example};
-use crate::routing::{ProjectPattern, Routes};
+use crate::routing::{ProjectPattern, Routes, is_offered_to};
 
 /// Where a link may lead: code hosts, and editors that open a file of the user's own disk. Not `javascript`, `data` or
 /// `file`, which would be the page's or the disk's own.
@@ -40,6 +40,8 @@ pub struct StacktraceLink {
     path_prefix: Option<Box<str>>,
     /// The address in parts.
     url: Vec<Part>,
+    /// Slugs of the organizations whose people it leads; all where the key is absent.
+    pub organizations: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl StacktraceLink {
     /// What is wrong with the template, for a mistake at the value of `url`.
     pub fn parse(project: ProjectPattern, path_prefix: Option<&str>, url: &str) -> Result<Self, String> {
         let url = template(url)?;
-        Ok(Self { project, path_prefix: path_prefix.map(Into::into), url })
+        Ok(Self { project, path_prefix: path_prefix.map(Into::into), url, organizations: None })
     }
 
     /// What of the file's name is left for `{path}`, if the rule is for this frame.
@@ -95,19 +97,20 @@ impl StacktraceLink {
 }
 
 /// Answers the browser. `query` is the raw query string: `projectSlug` and `filename`, and `lineNo`, which is 1 where
-/// it is absent, empty or 0. `installationId` is the caller's to
-/// look at: nothing signs it, and the rules are the same for all.
-pub fn answer(routes: &Routes, query: &str) -> Response<String> {
-    answer_by(routes.stacktrace_links(), query)
+/// it is absent, empty or 0. `installationId` is the caller's to look at; `organization` is that of its installation,
+/// whose people see no rule that is for others.
+pub fn answer(routes: &Routes, organization: Option<&str>, query: &str) -> Response<String> {
+    answer_by(routes.stacktrace_links(), organization, query)
 }
 
-fn answer_by(links: &[StacktraceLink], query: &str) -> Response<String> {
+fn answer_by(links: &[StacktraceLink], organization: Option<&str>, query: &str) -> Response<String> {
     let refused = |text: &str| page(StatusCode::BAD_REQUEST, "This is not a link to a stack frame", text);
     let frame = match read(query) {
         Ok(frame) => frame,
         Err(text) => return refused(&text),
     };
-    let Some((link, path)) = links.iter().find_map(|link| Some((link, link.path(&frame)?))) else {
+    let mut links = links.iter().filter(|link| is_offered_to(link.organizations.as_deref(), organization, false));
+    let Some((link, path)) = links.find_map(|link| Some((link, link.path(&frame)?))) else {
         return no_rule(&frame);
     };
     if let Err(text) = check_path(path) {

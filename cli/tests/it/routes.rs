@@ -210,6 +210,12 @@ fn a_public_app_names_the_organization_in_each_route() {
     assert!(!said(folder.path(), "check named.toml").contains("organizations"));
     write(folder.path(), "offered.toml", &named.replace("\"console\"\n", "\"console\"\norganizations = [\"acme\"]\n"));
     assert!(said(folder.path(), "check offered.toml --public --strict").ends_with("--- exit 0"));
+    let link = "[[stacktrace_link]]\nproject = \"backend\"\nurl = \"https://code.example/{path}\"\n";
+    write(folder.path(), "link.toml", link);
+    let warned = said(folder.path(), "check link.toml --public");
+    assert!(warned.contains("link.toml:3:7: warning: this stack-trace link names no `organizations`"), "{warned}");
+    write(folder.path(), "led.toml", &format!("{link}organizations = [\"acme\"]\n"));
+    assert!(said(folder.path(), "check led.toml --public --strict").ends_with("--- exit 0"));
     let not = "{ organization = { not = \"acme\" } }";
     write(folder.path(), "not.toml", &named.replace("{ organization = [\"acme\", \"acme-eu\"] }", not));
     assert!(said(folder.path(), "check not.toml --public").ends_with("--- exit 1"));

@@ -219,15 +219,15 @@ impl<P: Platform> Components<P> {
         in_force.map_err(|error| Refusal::not_now(error.to_string()))
     }
 
-    /// Answers the browser. Nothing of it is signed; the rules are the same for all who have the app.
+    /// Answers the browser. Nothing of it is signed: whose rules are shown hangs on the installation's row.
     async fn stacktrace_link(&self, query: &str) -> Response<String> {
         let found = async {
             let installation = Parameters::installation_alone(query).ok_or(Refusal::NotInstalled)?;
-            self.asker(installation).await?;
-            self.in_force().await
+            let asker = self.asker(installation).await?;
+            Ok::<_, Refusal>((asker, self.in_force().await?))
         };
         match found.await {
-            Ok(in_force) => stacktrace::answer(&in_force.routes, query),
+            Ok((asker, in_force)) => stacktrace::answer(&in_force.routes, asker.organization.as_deref(), query),
             Err(refusal) => {
                 refusal.log("/components/stacktrace-link", self.platform.clock().now());
                 page(refusal.status(), "There is no way to the source from here", &refusal.to_string())

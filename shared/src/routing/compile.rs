@@ -120,7 +120,8 @@ impl Compiler<'_> {
         let kinds = self.kind_places(blocks_of("destination"));
         let offers = [("destination", "picked in an alert rule"), ("tracker", "used for a ticket")];
         let unoffered = offers.into_iter().flat_map(|(what, done)| self.unoffered(blocks_of(what), what, done));
-        let unoffered = unoffered.collect();
+        let open_to_all = self.open_to_all(blocks_of("stacktrace_link"));
+        let unoffered = unoffered.chain(open_to_all).collect();
         Routes::new(destinations, trackers, links, in_order, Notes { secrets, kinds, unoffered, tests, warnings })
     }
 
@@ -154,6 +155,19 @@ impl Compiler<'_> {
             Some(self.source.mistake(entry.value_at(), message).help(help).warning())
         };
         unoffered.filter_map(|block| block.get("name").and_then(warning)).collect()
+    }
+
+    /// For stack-trace links that lead whoever has the app.
+    fn open_to_all(&self, links: &[Block<'_>]) -> Vec<Mistake> {
+        let links = links.iter().filter(|block| block.get("organizations").is_none());
+        let warning = |block: &Block<'_>| {
+            let at = block.get("url").map_or_else(|| block.at.clone(), Entry::value_at);
+            let message =
+                "this stack-trace link names no `organizations`: whoever installs the app sees where it leads";
+            let help = "the app is public: `organizations = [\"SLUG\"]` says whose people it leads";
+            self.source.mistake(at, message).help(help).warning()
+        };
+        links.map(warning).collect()
     }
 
     fn names_are_unique(&mut self, blocks: &[Block<'_>], what: &str) {

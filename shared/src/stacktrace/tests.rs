@@ -49,7 +49,7 @@ fn a_frame_leads_to_its_line_by_the_first_rule_that_fits() {
             "jetbrains://idea/navigate/reference?project=web&path=src/a%2Bb.ts:4294967295",
         ),
     ] {
-        let response = answer_by(&links, &query(project, filename, line));
+        let response = answer_by(&links, None, &query(project, filename, line));
         assert_eq!(location(&response), Some(expected), "{project} {filename}");
         assert_eq!(response.status(), StatusCode::FOUND);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
@@ -67,7 +67,7 @@ fn the_documented_rules_lead_where_they_say_and_every_scheme_is_documented() {
         ("backend", "app/views.py", "https://github.com/acme/backend/blob/main/views.py#L7"),
         ("web", "src/a.ts", "vscode://file/home/ada/web/src/a.ts:7"),
     ] {
-        assert_eq!(location(&answer(&routes, &query(project, filename, "7"))), Some(expected));
+        assert_eq!(location(&answer(&routes, None, &query(project, filename, "7"))), Some(expected));
     }
     for scheme in SCHEMES {
         assert!(docs.contains(&format!("`{scheme}`")), "{scheme}");
@@ -75,11 +75,33 @@ fn the_documented_rules_lead_where_they_say_and_every_scheme_is_documented() {
 }
 
 #[test]
+fn a_rule_is_for_the_people_of_its_organizations_and_others_do_not_see_that_it_is_there() {
+    let of = |organizations: &[&str], url: &str| {
+        let organizations = Some(organizations.iter().map(|slug| (*slug).to_owned()).collect());
+        StacktraceLink { organizations, ..link("backend", None, url) }
+    };
+    let links = [of(&["acme"], GITHUB), of(&["acme", "other"], "https://git.other.example/{path}")];
+    let asked = query("backend", "a.py", "7");
+    for (organization, expected) in [
+        (Some("acme"), Some("https://github.com/acme/backend/blob/main/a.py#L7")),
+        (Some("other"), Some("https://git.other.example/a.py")),
+        (Some("third"), None),
+        (None, None),
+    ] {
+        let response = answer_by(&links, organization, &asked);
+        assert_eq!(location(&response), expected, "{organization:?}");
+    }
+    let hidden = answer_by(&links, Some("third"), &asked);
+    let absent = answer_by(&[], Some("third"), &asked);
+    assert_eq!((hidden.status(), hidden.body()), (absent.status(), absent.body()));
+}
+
+#[test]
 fn as_sentry_sends_it_with_or_without_a_line() {
     let links = [link("backend", None, GITHUB)];
     let sent = "installationId=a8e5d37a-696c-4c54-adb5-b3f28d64c7de&projectSlug=backend&filename=a+b%2Fc.py";
     for (query, expected) in [(sent.to_owned(), "a%20b/c.py#L1"), (format!("{sent}&lineNo=12"), "a%20b/c.py#L12")] {
-        let response = answer_by(&links, &query);
+        let response = answer_by(&links, None, &query);
         assert!(location(&response).unwrap().ends_with(expected), "{response:?}");
     }
 }
@@ -112,7 +134,7 @@ fn what_is_no_frame_or_could_climb_is_refused_with_a_page_and_no_location() {
         (query("backend", "app/x", "4294967296"), "`lineNo` that no file has"),
         (format!("{}&x={}", query("backend", "app/x", "1"), "a".repeat(9000)), "too long"),
     ] {
-        let response = answer_by(&links, &query);
+        let response = answer_by(&links, None, &query);
         assert_eq!((response.status(), location(&response)), (StatusCode::BAD_REQUEST, None), "{query}");
         assert!(response.body().contains(expected), "{query}: {}", response.body());
     }
@@ -128,12 +150,12 @@ fn without_a_fitting_rule_the_page_says_how_to_add_one() {
         ("backend", "main.py", "project = &quot;backend&quot;\nurl"),
         ("backend", "<b>/x", "path_prefix = &quot;&lt;b&gt;/&quot;"),
     ] {
-        let response = answer_by(&links, &query(project, filename, "1"));
+        let response = answer_by(&links, None, &query(project, filename, "1"));
         assert_eq!((response.status(), location(&response)), (StatusCode::NOT_FOUND, None), "{filename}");
         assert!(response.body().contains(prefix), "{filename}: {}", response.body());
         assert!(response.body().contains("[[stacktrace_link]]") && !response.body().contains("<b>"));
     }
-    assert_eq!(answer(&Routes::default(), &query("backend", "x", "1")).status(), StatusCode::NOT_FOUND);
+    assert_eq!(answer(&Routes::default(), None, &query("backend", "x", "1")).status(), StatusCode::NOT_FOUND);
 }
 
 #[test]
@@ -186,7 +208,7 @@ proptest! {
             "vscode://file/.{path}.{project}",
         ] {
             let any = link(&project, None, url);
-            let response = answer_by(&[any], &query(&project, &filename, &line));
+            let response = answer_by(&[any], None, &query(&project, &filename, &line));
             let Some(location) = location(&response) else { continue };
             let path = filename.strip_prefix('/').unwrap_or(&filename);
             let (base, segments, has_query, has_fragment) = shape(location);
@@ -201,7 +223,7 @@ proptest! {
 
     #[test]
     fn whatever_the_query_it_is_answered_with_a_page(query in r"(projectSlug|filename|lineNo|[=&%a-z./\\]|\PC){0,40}") {
-        let response = answer_by(&[link("backend", None, GITHUB)], &query);
+        let response = answer_by(&[link("backend", None, GITHUB)], None, &query);
         prop_assert!(matches!(response.status().as_u16(), 302 | 400 | 404));
     }
 }

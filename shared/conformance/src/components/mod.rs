@@ -116,6 +116,11 @@ organizations = ["acme"]
 [[stacktrace_link]]
 project = "backend"
 url = "https://code.example/{{path}}#L{{line}}"
+
+[[stacktrace_link]]
+project = "payments"
+url = "https://code.acme.example/{{path}}#L{{line}}"
+organizations = ["acme"]
 "#
         )
     }

@@ -120,6 +120,8 @@ impl Asked<'_> {
         let cases = [
             (path.to_owned(), 302, Some(line)),
             (frame(OTHER, "backend"), 302, Some(line)),
+            (frame(here, "payments"), 302, Some("https://code.acme.example/src/a%20b.rs#L7")),
+            (frame(OTHER, "payments"), 404, None),
             (frame(here, "elsewhere"), 404, None),
             (frame(UNKNOWN, "backend"), 404, None),
             (frame(GONE, "backend"), 404, None),

@@ -7,7 +7,7 @@ use super::pattern::Takes;
 use super::{Block, Compiler, Entry};
 use crate::stacktrace::StacktraceLink;
 
-const KEYS: [&str; 3] = ["project", "path_prefix", "url"];
+const KEYS: [&str; 4] = ["project", "path_prefix", "url", "organizations"];
 
 impl Compiler<'_> {
     pub(super) fn stacktrace_link(&mut self, block: &Block<'_>) -> Option<StacktraceLink> {
@@ -22,6 +22,7 @@ impl Compiler<'_> {
             None
         };
         let prefix = block.get("path_prefix").map(|entry| self.text(entry));
+        let organizations = block.get("organizations").map(|entry| self.list_of_names(entry));
         let Some(entry) = block.get("url") else {
             let help = "for example `url = \"https://github.com/acme/backend/blob/main/{path}#L{line}\"`";
             self.mistake_with_help(block.at.clone(), "a stack-trace link has no `url`", help);
@@ -31,7 +32,9 @@ impl Compiler<'_> {
         // The template is looked at whatever else is wrong, so that all mistakes are told at once.
         let any = || ProjectPattern::slug("");
         let link = StacktraceLink::parse(project.clone().unwrap_or_else(any), prefix.flatten(), url);
-        link.map_err(|error| self.mistake(entry.value_at(), error)).ok().filter(|_| project.is_some())
+        let mut link = link.map_err(|error| self.mistake(entry.value_at(), error)).ok()?;
+        link.organizations = organizations;
+        project.map(|_| link)
     }
 
     fn project_pattern(&mut self, entry: &Entry<'_>) -> Option<ProjectPattern> {

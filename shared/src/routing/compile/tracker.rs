@@ -45,7 +45,7 @@ impl Compiler<'_> {
     }
 
     /// [`Self::list_of_texts`], none of them empty.
-    fn list_of_names(&mut self, entry: &Entry<'_>) -> Vec<String> {
+    pub(super) fn list_of_names(&mut self, entry: &Entry<'_>) -> Vec<String> {
         let texts = self.list_of_texts(entry);
         if texts.iter().any(|text| text.trim().is_empty()) {
             self.mistake(entry.value_at(), format!("a text of `{}` is empty", entry.key));

@@ -10,7 +10,11 @@ fn with(lines: &str) -> Result<Routes, Vec<Mistake>> {
 }
 
 fn leads_to(routes: &Routes, project: &str, file: &str) -> Option<String> {
-    let answer = stacktrace::answer(routes, &format!("projectSlug={project}&filename={file}&lineNo=7"));
+    leads_people_of(routes, None, project, file)
+}
+
+fn leads_people_of(routes: &Routes, organization: Option<&str>, project: &str, file: &str) -> Option<String> {
+    let answer = stacktrace::answer(routes, organization, &format!("projectSlug={project}&filename={file}&lineNo=7"));
     answer.headers().get("location").map(|location| location.to_str().unwrap().to_owned())
 }
 
@@ -37,6 +41,9 @@ url = "vscode://file/src/{project}/{path}:{line}"
     ] {
         assert_eq!(leads_to(&routes, project, file).as_deref(), Some(expected), "{project} {file}");
     }
+    let acmes = with(&format!("project = \"backend\"\n{URL}organizations = [\"acme\"]")).unwrap();
+    assert!(leads_people_of(&acmes, Some("acme"), "backend", "a.ts").is_some());
+    assert_eq!(leads_people_of(&acmes, Some("other"), "backend", "a.ts"), None);
     let one = with(&format!("project = {{ not = \"web\" }}\n{URL}")).unwrap();
     assert_eq!(leads_to(&one, "web", "a.ts"), None);
     assert!(leads_to(&one, "backend", "a.ts").is_some());
@@ -52,8 +59,10 @@ fn a_mistake_is_told_at_its_place_with_what_to_do() {
         (
             &format!("{backend}{URL}name = \"a\""),
             "4:1",
-            "`[[stacktrace_link]]` takes `project`, `path_prefix` and `url`",
+            "`[[stacktrace_link]]` takes `project`, `path_prefix`, `url` and `organizations`",
         ),
+        (&format!("{backend}{URL}organizations = \"acme\""), "4:17", "`organizations` is a list of texts"),
+        (&format!("{backend}{URL}organizations = [\" \"]"), "4:17", "a text of `organizations` is empty"),
         (&format!("{backend}{URL}path_prefix = \"\""), "4:15", "`path_prefix` is empty"),
         (&format!("{backend}{URL}path_prefix = 5"), "4:15", "`path_prefix` is text, not a number"),
         (&format!("{backend}url = \"javascript://x/{{path}}\""), "3:7", "a link cannot lead to `javascript://`"),
