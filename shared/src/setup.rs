@@ -78,7 +78,7 @@ impl<P: Platform> Setup<P> {
                 Install::CodeRefused => {
                     // The other side of the race may just have used it.
                     match self.keeper.wait_for_tokens(id, began + WAIT).await? {
-                        Some(row) if row.tokens.is_some() => self.installed(&row),
+                        Some(row) if row.tokens.is_some() => self.installed_by_another(row, began).await?,
                         _ => refused(),
                     }
                 }
@@ -92,7 +92,7 @@ impl<P: Platform> Setup<P> {
                 }
                 Install::Held(_) => match self.keeper.wait_for_tokens(id, began + WAIT).await? {
                     Some(row) if row.status == Status::Removed => refused(),
-                    Some(row) => self.installed(&row),
+                    Some(row) => self.installed_by_another(row, began).await?,
                     // Whoever held the lease has given up: now it is ours, if there is time.
                     None if self.platform.clock().now() < began + WAIT => continue,
                     None => still_answering(),
@@ -100,6 +100,10 @@ impl<P: Platform> Setup<P> {
                 Install::NoTime => still_answering(),
             });
         }
+    }
+
+    async fn installed_by_another(&self, row: Installation, began: Timestamp) -> Result<Response<String>, KeeperError> {
+        Ok(self.installed(&self.keeper.wait_for_verify(row, began + WAIT).await?))
     }
 
     /// Back to Sentry, once its own answer has told whose installation this is; until then a page.

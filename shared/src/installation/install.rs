@@ -15,6 +15,9 @@ pub(crate) const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 /// One verify call.
 pub(crate) const VERIFY_TIMEOUT: Duration = Duration::from_secs(8);
 
+/// Who waits for somebody else's install looks for it this often.
+const STEP: Duration = Duration::from_millis(200);
+
 /// How much time there is for an install.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
@@ -203,10 +206,21 @@ impl<P: Platform> Keeper<P> {
             match self.read(id).await? {
                 Some(row) if row.tokens.is_some() || row.status == Status::Removed => return Ok(Some(row)),
                 Some(row) if row.lease_until.is_some_and(|lease| lease > self.now()) && self.now() < until => {
-                    self.platform.clock().sleep(Duration::from_millis(200)).await;
+                    self.platform.clock().sleep(STEP).await;
                 }
                 _ => return Ok(None),
             }
         }
+    }
+
+    /// Waits until what somebody else has just stored is verified, which tells where in Sentry to go back to: as long as
+    /// that may take, and not longer than `until`.
+    pub async fn wait_for_verify(&self, mut row: Installation, until: Timestamp) -> Result<Installation, KeeperError> {
+        let until = until.min(self.now() + VERIFY_TIMEOUT);
+        while row.verified_at.is_none() && row.status != Status::Removed && self.now() < until {
+            self.platform.clock().sleep(STEP).await;
+            row = self.read(row.id).await?.unwrap_or(row);
+        }
+        Ok(row)
     }
 }
