@@ -1,13 +1,15 @@
 //! The deployed bundle: set up as its README says, and looked into.
 
+use std::fs;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use shared::ports::{Installation, Installations, Settings, Written};
-use shared_aws::{DynamoInstallations, DynamoSettings};
+use shared::ports::{Installation, Installations, Written};
+use shared_aws::DynamoInstallations;
 use system_tests::deploy::Stack;
 use system_tests::http;
 use system_tests::ministack::MiniStack;
@@ -23,6 +25,8 @@ pub(crate) struct Bundle<'a> {
     stack: Stack<'a>,
     outside: &'a Outside,
     installations: DynamoInstallations,
+    /// Holds the routes file.
+    folder: PathBuf,
 }
 
 impl<'a> Bundle<'a> {
@@ -32,8 +36,7 @@ impl<'a> Bundle<'a> {
             Stack::deploy(parts, aws, "story", &[("SentryBaseUrl", outside.sentry_url.as_str())]).expect("deploy");
         let config = clients::config(&aws.endpoint());
         let installations = DynamoInstallations::new(&config, stack.output("InstallationsTableName").expect("a table"));
-        let settings = DynamoSettings::new(&config, stack.output("SettingsTableName").expect("a table"));
-        let bundle = Self { stack, outside, installations };
+        let bundle = Self { stack, outside, installations, folder: aws.folder().to_owned() };
         // The stand-in for Pushover is on loopback, which no destination may be on AWS.
         bundle.stack.allow_private_destinations().expect("set a variable");
 
@@ -42,8 +45,9 @@ impl<'a> Bundle<'a> {
         bundle.stack.fill_app_secret(&app).expect("fill the app secret");
         let destinations = json!({ "pushover-user": outside::USER, "pushover-token": outside::TOKEN });
         bundle.stack.fill_destinations_secret(&destinations).expect("fill the destinations' secret");
-        let pushed = outside.run(settings.put_routes(&routes(&outside.pushover_url), 0, Timestamp::now()));
-        assert_eq!(pushed.expect("the table answers"), Written::Done);
+        fs::write(bundle.folder.join("routes.toml"), routes(&outside.pushover_url)).expect("a folder");
+        bundle.operator("PushRoutes", None);
+        assert_eq!(bundle.operator("PushRoutes", Some("routes diff routes.toml")), "", "they are in force");
 
         sentry.set_webhook_url(bundle.stack.webhook_url());
         sentry.set_redirect_url(bundle.stack.redirect_url());
@@ -51,6 +55,24 @@ impl<'a> Bundle<'a> {
         let unsigned = http::request("POST", &bundle.stack.webhook_url(), &[], b"{}").expect("an answer");
         assert_eq!(unsigned.status, 401, "{}", unsigned.text);
         bundle
+    }
+
+    /// Runs the command that an output of the stack prints, or another with its variables; what it prints.
+    pub(crate) fn operator(&self, output: &str, arguments: Option<&str>) -> String {
+        self.stack.switchboard(output, arguments, &self.folder).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// The first word of the line about a failed delivery of that title, once it is listed: its id.
+    pub(crate) fn wait_until_failed(&self, title: &str) -> String {
+        let until = Instant::now() + LIMIT;
+        loop {
+            let listed = self.operator("FailedDeliveries", None);
+            if let Some(line) = listed.lines().find(|line| line.contains(title)) {
+                return line.split_whitespace().next().expect("an id").to_owned();
+            }
+            assert!(Instant::now() < until, "{listed}");
+            thread::sleep(Duration::from_millis(200));
+        }
     }
 
     pub(crate) fn row(&self, installation: &str) -> Option<Installation> {

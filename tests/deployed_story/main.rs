@@ -29,8 +29,9 @@ fn an_installation_rings_phones_renews_its_token_and_is_not_brought_back_once_re
     let installation = story.is_installed_by_redirect_and_webhook_at_once();
     story.rings_for_backend_alone();
     story.renews_its_token(&installation);
+    story.is_sent_again_by_its_operator();
     story.is_removed_for_good(&installation);
-    story.has_logged_no_error_and_no_secret(&installation);
+    story.has_logged_that_one_error_and_no_secret(&installation);
 }
 
 /// What `deliver` waits at least after a first failed try.
@@ -147,9 +148,30 @@ impl Story<'_> {
         assert_eq!(sentry.refreshes(), 1);
     }
 
-    fn is_removed_for_good(&self, installation: &str) {
+    /// By the commands that the stack's outputs print.
+    fn is_sent_again_by_its_operator(&self) {
+        const TITLE: &str = "OSError: disk is full";
         let sentry = &self.outside.sentry;
         let rung = self.outside.wait_for_messages(2).len();
+        sentry.faults().push(Endpoint::Pushover, Fault::status(400));
+        let created = self.outside.run(sentry.create_issue(NewIssue::new("Backend", TITLE))).expect("a project");
+        assert!(created.delivery.is_accepted(), "{:?}", created.delivery);
+        let id = self.bundle.wait_until_failed(TITLE);
+        let shown = self.bundle.operator("FailedDeliveries", Some(&format!("deliveries show --aws {id}")));
+        assert!(shown.contains("400") && shown.contains("phones"), "{shown}");
+        let said = self.bundle.operator("FailedDeliveries", Some(&format!("deliveries resend --aws {id}")));
+        assert!(said.contains("1 on the queue: it is sent within"), "{said}");
+        let messages = self.outside.wait_for_messages(rung + 1);
+        assert_eq!(messages[rung].title.as_deref(), Some(TITLE));
+        let redriven = self.bundle.operator("FailedDeliveries", Some("redrive --aws --destination phones"));
+        assert_eq!(redriven, "nothing to send again\n");
+        // The minute's tick, which finds nothing paused.
+        self.bundle.invoke("DeliverFunction");
+    }
+
+    fn is_removed_for_good(&self, installation: &str) {
+        let sentry = &self.outside.sentry;
+        let rung = self.outside.wait_for_messages(3).len();
         let deleted = self.outside.run(sentry.uninstall(installation)).expect("it is installed");
         assert!(deleted.is_accepted(), "{deleted:?}");
         self.bundle.wait_until_dispatched("installation.deleted", None);
@@ -183,11 +205,14 @@ impl Story<'_> {
         assert_eq!((sentry.exchanges(), sentry.refreshes()), (1, 1));
     }
 
-    fn has_logged_no_error_and_no_secret(&self, installation: &str) {
+    fn has_logged_that_one_error_and_no_secret(&self, installation: &str) {
         let log = self.bundle.log();
         assert!(log.contains(installation), "the log is that of this story");
         let errors: Vec<&str> = log.lines().filter(|line| line.contains(r#""level":"ERROR""#)).collect();
-        assert!(errors.is_empty(), "what worked in the end has worked at once: {errors:#?}");
+        assert!(
+            errors.len() == 1 && errors[0].contains("delivery given up"),
+            "all else has worked at once: {errors:#?}"
+        );
         for (name, secret) in self.outside.secrets(installation) {
             assert!(!log.contains(&secret), "{name} is in the log");
         }

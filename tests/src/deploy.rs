@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -132,6 +133,26 @@ impl<'a> Stack<'a> {
         Ok(serde_json::from_value(events)?)
     }
 
+    /// Runs the line that an output prints for a person (`"FailedDeliveries"`) in `folder`; with `arguments`, those in
+    /// place of its own. What it prints.
+    ///
+    /// # Errors
+    /// If it fails; holds what it said.
+    pub fn switchboard(&self, output: &str, arguments: Option<&str>, folder: &Path) -> Result<String> {
+        let binary = binary("cli", "switchboard")?;
+        let inherited = env::var_os("PATH").unwrap_or_default();
+        let path = iter::once(binary.with_file_name("")).chain(env::split_paths(&inherited));
+        let line = self.output(output)?;
+        let (variables, own) = line.split_once(" switchboard ").context("it is a line of switchboard")?;
+        let mut shell = Command::new("sh");
+        self.aws.configure(&mut shell);
+        shell
+            .current_dir(folder)
+            .env("PATH", env::join_paths(path)?)
+            .args(["-c", &format!("{variables} switchboard {}", arguments.unwrap_or(own))]);
+        Ok(String::from_utf8(run(&mut shell, b"")?)?)
+    }
+
     /// What a function printed so far, with the lines of the platform around it.
     ///
     /// # Errors
@@ -179,7 +200,10 @@ fn binaries(names: &[&str]) -> Result<PathBuf> {
         return Ok(folder.into());
     }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(workspace()).arg("build").args(names.iter().flat_map(|name| ["--package", name]));
+    cargo
+        .current_dir(workspace())
+        .args(["build", "--all-features"])
+        .args(names.iter().flat_map(|name| ["--package", name]));
     run(&mut cargo, b"")?;
     Ok(workspace().join("target/debug"))
 }
