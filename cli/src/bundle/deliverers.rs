@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use shared::destinations::{self, kind};
-use shared::ports::{Consume, Platform, Received, SystemClock};
+use shared::ids::DestinationName;
+use shared::ports::{Consume, Deliveries, Platform, Received, SystemClock};
 use shared::routes_in_force::RoutesInForce;
 use shared::routing::Routes;
 use tokio::sync::watch;
@@ -18,6 +19,9 @@ use super::{Bundle, LocalQueue, VISIBILITY, idle, stopped};
 /// Calls at once to all destinations together. It bounds what their messages take of memory: when it is reached, only
 /// destinations without any call under way get one more, so that none waits for the others.
 const AT_ONCE: usize = 64;
+/// Of what waits for a paused destination, so many are parked at once: nobody waits for them, and each takes its turn at
+/// the one writer of the store, which the others need.
+const PARKINGS: usize = 1;
 
 pub(super) async fn work(bundle: Arc<Bundle>, mut stop: watch::Receiver<bool>) {
     let queue = bundle.platform.outbox().clone();
@@ -28,7 +32,9 @@ pub(super) async fn work(bundle: Arc<Bundle>, mut stop: watch::Receiver<bool>) {
         changed.mark_unchanged();
         // Those who cannot be read are told of by `deliver`.
         if let Ok(in_force) = routes.get(bundle.platform.settings(), &SystemClock, None).await {
-            calls.limits = limits(&in_force.routes);
+            // Where it cannot be read, each is taken for open.
+            let paused = bundle.platform.deliveries().not_open().await.unwrap_or_default();
+            calls.limits = limits(&in_force.routes, &paused);
         }
         let (max, room) = calls.room();
         let room = Arc::new(room);
@@ -59,11 +65,12 @@ pub(super) async fn work(bundle: Arc<Bundle>, mut stop: watch::Receiver<bool>) {
 }
 
 /// Calls at once of each destination that the routes file has.
-fn limits(routes: &Routes) -> BTreeMap<String, usize> {
-    routes
-        .destinations()
-        .map(|destination| (destination.name.to_string(), destinations::concurrency(destination)))
-        .collect()
+fn limits(routes: &Routes, paused: &[DestinationName]) -> BTreeMap<String, usize> {
+    let limits = routes.destinations().map(|destination| {
+        let is_paused = paused.contains(&destination.name);
+        (destination.name.to_string(), if is_paused { PARKINGS } else { destinations::concurrency(destination) })
+    });
+    limits.collect()
 }
 
 /// Of a destination that the file does not have any more: what waits for it is given up at once.
@@ -151,6 +158,16 @@ mod tests {
 
     fn counts<'a>(of: &[(&'a str, usize)]) -> BTreeMap<&'a str, usize> {
         of.iter().copied().collect()
+    }
+
+    #[test]
+    fn what_is_paused_gets_little_room_whatever_the_file_says() {
+        let file = "[[destination]]\nname = \"log\"\ntype = \"console\"\nconcurrency = 7\n";
+        let routes = Routes::compile(file).expect("a file");
+        for (paused, expected) in [(vec![], 7), (vec!["other"], 7), (vec!["other", "log"], PARKINGS)] {
+            let paused: Vec<DestinationName> = paused.into_iter().map(|name| name.parse().expect("a name")).collect();
+            assert_eq!(limits(&routes, &paused), [("log".to_owned(), expected)].into(), "{paused:?}");
+        }
     }
 
     #[test]
