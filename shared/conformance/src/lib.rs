@@ -18,7 +18,7 @@ mod settings;
 mod threads;
 mod time;
 
-pub use components::{At, ComponentsSetting, components};
+pub use components::{At, ComponentsSetting, DESTINATIONS, components, issue_link};
 pub use deliveries::deliveries;
 pub use installations::installations;
 pub use queue_full::queue_full;

@@ -84,6 +84,13 @@ pub(super) fn rendered_in(
     (kind.render)(settings, &notification)
 }
 
+/// What a far side answers.
+pub(super) fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> http::Response<Bytes> {
+    let answer = http::Response::builder().status(status);
+    let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
+    answer.body(Bytes::from(body.to_owned())).expect("an answer")
+}
+
 /// The calls that `kind` would make for `event` with its default message.
 pub(super) fn calls(kind: &Kind, settings: &Settings, event: &Normalized) -> Vec<Call> {
     let message = Message::of(event, "https://sentry.example");

@@ -124,7 +124,9 @@ mod tests {
     use super::*;
     use crate::alert_rule::Priority;
     use crate::destinations::error::Next;
-    use crate::destinations::testing::{accepted_at, calls, calls_of, carried_out, rendered, samples, settings};
+    use crate::destinations::testing::{
+        accepted_at, answer, calls, calls_of, carried_out, rendered, samples, settings,
+    };
     use crate::message::Message;
     use crate::routing::Routes;
     use simulator::Receiver;
@@ -285,11 +287,6 @@ mod tests {
     #[test]
     fn an_answer_means_what_the_specification_says() {
         let now = accepted_at();
-        let answer = |status: u16, headers: &[(&str, &str)], body: &'static str| {
-            let answer = http::Response::builder().status(status);
-            let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
-            answer.body(Bytes::from_static(body.as_bytes())).unwrap()
-        };
         let retry = Next::Retry { not_before: None };
         let later = Next::Retry { not_before: Timestamp::from_second(1_700_000_120).ok() };
         let pause = Next::Pause { until: None };

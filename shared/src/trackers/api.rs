@@ -106,6 +106,12 @@ impl<'a> Api<'a> {
         Self { settings, projects: &[], wire, deadline }
     }
 
+    /// What it is to be called with, by the file's `token`.
+    pub(super) fn token(&self) -> Result<&'a str, TrackerError> {
+        let token = self.settings.required("token").map_err(|error| TrackerError::Misconfigured(error.to_string()))?;
+        Ok(token.trim())
+    }
+
     pub fn now(&self) -> Timestamp {
         self.wire.now()
     }

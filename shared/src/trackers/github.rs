@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::api::{encoded, secret_header};
 use super::numbered::{entries, name_of, number, number_of};
+use super::text::{some_text, some_title};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::{is_blank, one_line};
+use crate::destinations::one_line;
 
 const BASE: &str = "https://api.github.com";
 const MAX_TITLE: usize = 256;
@@ -109,7 +110,7 @@ impl Tracker for GitHub {
         let path = repository(&new.project)?;
         let title = one_line(&new.title, MAX_TITLE);
         let body = json!({
-            "title": if is_blank(&title) { "Sentry issue" } else { &title },
+            "title": some_title(&title),
             "body": markdown::body(&new.text, new.link.as_deref(), Some(&new.marker), MAX_TEXT),
             "labels": new.labels,
             "assignees": new.assignee.as_slice(),
@@ -119,7 +120,7 @@ impl Tracker for GitHub {
     }
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
-        let text = if is_blank(text) { "(no text)" } else { text };
+        let text = some_text(text);
         let body = json!({"body": markdown::body(text, None, None, MAX_TEXT)});
         let path = format!("{}/comments", path_of(ticket)?);
         send(api, Method::POST, &path, Some(&body), &name_of(ticket)).await.map(drop)
@@ -143,10 +144,9 @@ async fn send(
     body: Option<&Value>,
     what: &str,
 ) -> Result<Value, TrackerError> {
-    let token = api.settings.required("token").map_err(|error| TrackerError::Misconfigured(error.to_string()))?;
     let mut request = api.request(method, api.settings.base_url(BASE), path, body)?;
     let headers = request.headers_mut();
-    headers.insert(header::AUTHORIZATION, secret_header(&format!("Bearer {}", token.trim()), "token")?);
+    headers.insert(header::AUTHORIZATION, secret_header(&format!("Bearer {}", api.token()?), "token")?);
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/vnd.github+json"));
     headers.insert("x-github-api-version", HeaderValue::from_static("2022-11-28"));
     match api.json(request, what, reason).await {

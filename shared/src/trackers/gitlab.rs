@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::api::{encoded, secret_header};
 use super::numbered::{entries, name_of, number, number_of};
+use super::text::{some_text, some_title};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::{cut, is_blank, one_line};
+use crate::destinations::{cut, one_line};
 
 const BASE: &str = "https://gitlab.com";
 const MAX_TITLE: usize = 255;
@@ -110,7 +111,7 @@ impl Tracker for GitLab {
             id.parse::<u64>().map_err(|_| refused(format!("the assignee `{}` is no number", one_line(id, 80))))
         });
         let title = one_line(&new.title, MAX_TITLE);
-        let title = if is_blank(&title) { "Sentry issue" } else { &title };
+        let title = some_title(&title);
         let body = json!({
             // Mentions count in titles too.
             "title": cut(&markdown::parted(title), MAX_TITLE),
@@ -123,7 +124,7 @@ impl Tracker for GitLab {
     }
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
-        let text = if is_blank(text) { "(no text)" } else { text };
+        let text = some_text(text);
         let body = json!({"body": markdown::body(text, None, None, MAX_TEXT)});
         send(api, Method::POST, &format!("{}/notes", issue_of(ticket)?), Some(&body), &name_of(ticket)).await.map(drop)
     }
@@ -146,9 +147,8 @@ async fn send(
     body: Option<&Value>,
     what: &str,
 ) -> Result<Value, TrackerError> {
-    let token = api.settings.required("token").map_err(|error| TrackerError::Misconfigured(error.to_string()))?;
     let mut request = api.request(method, &format!("{}/api/v4", api.settings.base_url(BASE)), path, body)?;
-    request.headers_mut().insert("private-token", secret_header(token.trim(), "token")?);
+    request.headers_mut().insert("private-token", secret_header(api.token()?, "token")?);
     request.headers_mut().insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
     api.json(request, what, reason).await
 }

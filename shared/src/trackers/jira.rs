@@ -18,9 +18,10 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use self::site::{Refusal, Site};
+use super::text::{some_text, some_title};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::{is_blank, one_line};
+use crate::destinations::one_line;
 
 const MAX_TITLE: usize = 255;
 const MAX_LABEL: usize = 255;
@@ -182,7 +183,7 @@ impl Tracker for Jira {
         let mut fields = json!({
             "project": {"key": project},
             "issuetype": {"name": issue_type},
-            "summary": if is_blank(&title) { "Sentry issue" } else { &title },
+            "summary": some_title(&title),
             "description": site.text(&new.text, new.link.as_deref(), Some(&new.marker)),
             "labels": labels,
         });
@@ -209,7 +210,7 @@ impl Tracker for Jira {
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
         let site = Site::of(api)?;
-        let text = if is_blank(text) { "(no text)" } else { text };
+        let text = some_text(text);
         let path = format!("issue/{}/comment", issue_id(ticket)?);
         let said = site.post(&path, &json!({"body": site.text(text, None, None)}), &ticket.identifier).await?;
         said.map(drop).map_err(|refusal| refusal.error)

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use self::answer::{ask, list};
+use super::text::{some_text, some_title};
 use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind};
 use crate::destinations::kind::{Key, Takes};
-use crate::destinations::{is_blank, one_line};
+use crate::destinations::one_line;
 
 const MAX_TITLE: usize = 255;
 
@@ -160,7 +161,7 @@ impl Tracker for Linear {
         let mut input = json!({
             "id": id,
             "teamId": team["id"],
-            "title": if is_blank(&title) { "Sentry issue" } else { &title },
+            "title": some_title(&title),
             "description": text::markdown(&new.text, new.link.as_deref(), Some(&new.marker)),
             "labelIds": label_ids,
         });
@@ -185,7 +186,7 @@ impl Tracker for Linear {
     }
 
     async fn comment(&self, api: &Api<'_>, ticket: &Ticket, text: &str) -> Result<(), TrackerError> {
-        let text = if is_blank(text) { "(no text)" } else { text };
+        let text = some_text(text);
         let id = if ticket.id.is_empty() { &ticket.identifier } else { &ticket.id };
         let input = json!({"issueId": id, "body": text::markdown(text, None, None)});
         let data = ask(api, COMMENT, json!({"input": input}), &ticket.identifier).await?;

@@ -3,10 +3,20 @@
 use std::fmt::Write as _;
 use std::iter;
 
-use crate::destinations::{cut_before_link, visible};
+use crate::destinations::{cut_before_link, is_blank, visible};
 
 /// A longer address is left away.
 const MAX_LINK: usize = 2000;
+
+/// A title that is none in a tracker's eyes gets one; no tracker opens a ticket without.
+pub(super) fn some_title(title: &str) -> &str {
+    if is_blank(title) { "Sentry issue" } else { title }
+}
+
+/// A comment without text says so: trackers refuse an empty one.
+pub(super) fn some_text(text: &str) -> &str {
+    if is_blank(text) { "(no text)" } else { text }
+}
 
 /// What is made of as much of the text as fits; `make` tells how long it became.
 pub(super) fn fitting<T>(text: &str, most: usize, has_link: bool, make: impl Fn(&str) -> (usize, T)) -> T {

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request};
 use serde_json::{Value, json};
 use shared::components::Components;
 use shared::ports::{Installation, Installations as _, Secret, Status, Written};
-use shared_conformance::ComponentsSetting;
+use shared_conformance::{ComponentsSetting, DESTINATIONS, issue_link};
 use simulator::{Answering, AppKind, Config, GitHub, SendFailure, Version};
 
 use crate::board::{Board, HTTP};
@@ -20,25 +20,8 @@ const OTHER: &str = "b8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 const GONE: &str = "c8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 const UNKNOWN: &str = "d8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 
-const ROUTES: &str = r#"
-[[destination]]
-name = "phones"
-type = "pushover"
-user = "secret:pushover-user"
-token = "secret:pushover-token"
-organizations = ["acme"]
-
-[[destination]]
-name = "chat"
-type = "slack"
-url = "secret:slack"
-organizations = ["acme", "other"]
-mentions = ["<!here>", "<@U1>"]
-
-[[destination]]
-name = "nobodys"
-type = "console"
-
+/// Besides [`DESTINATIONS`].
+const TRACKERS: &str = r#"
 [[tracker]]
 name = "board"
 type = "github"
@@ -95,7 +78,7 @@ impl Rig {
             "github": "ghp_0123456789abcdef",
         });
         world.ports.secrets.put(Secret::Destinations, secrets.to_string(), None);
-        world.push_routes(ROUTES).await;
+        world.push_routes(&format!("{DESTINATIONS}{TRACKERS}")).await;
         for (id, organization, status) in
             [(ACME, "acme", Status::Active), (OTHER, "other", Status::Active), (GONE, "acme", Status::Removed)]
         {
@@ -149,15 +132,6 @@ impl Rig {
         assert_eq!(status, 200, "{list}: {answer}");
         answer.as_array().unwrap().iter().map(|entry| entry["label"].as_str().unwrap().to_owned()).collect()
     }
-}
-
-fn issue_link(installation: &str, issue: u64, fields: impl Into<Value>) -> Value {
-    let fields: Value = fields.into();
-    json!({
-        "fields": fields, "issueId": issue, "installationId": installation,
-        "webUrl": "https://acme.sentry.example/issues/7/", "project": { "slug": "backend", "id": 3 },
-        "actor": { "type": "user", "id": 1, "name": "Ada" },
-    })
 }
 
 /// The message of a refusal, which is all that Sentry's user reads.

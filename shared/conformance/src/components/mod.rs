@@ -2,6 +2,7 @@
 //!
 //! The tracker is a stand-in for GitHub. What needs a clock in hand, or a part that breaks, is tested elsewhere.
 
+mod recorded;
 mod refused;
 mod taken;
 
@@ -19,11 +20,30 @@ use simulator::{Answering, Config, Deliver, GitHub, NewIssue, Simulator, Version
 
 use self::recorded::Recorded;
 
-mod recorded;
-
 /// The one of the tracker `board`, and how a form names both.
 const REPOSITORY: &str = "acme/backend";
 const PROJECT: &str = "board/acme/backend";
+/// Destinations of a routes file: for organization `acme`, for it and `other`, and for nobody of a public app.
+pub const DESTINATIONS: &str = r#"
+[[destination]]
+name = "phones"
+type = "pushover"
+user = "secret:pushover-user"
+token = "secret:pushover-token"
+organizations = ["acme"]
+
+[[destination]]
+name = "chat"
+type = "slack"
+url = "secret:slack"
+organizations = ["acme", "other"]
+mentions = ["<!here>", "<@U1>"]
+
+[[destination]]
+name = "nobodys"
+type = "console"
+"#;
+
 /// Organization `other` has this one.
 const OTHER: &str = "b8e5d37a-696c-4c54-adb5-b3f28d64c7de";
 /// Organization `acme` had this one.
@@ -85,25 +105,7 @@ impl ComponentsSetting {
     pub fn routes(&self) -> String {
         let tracker = &self.tracker;
         format!(
-            r#"
-[[destination]]
-name = "phones"
-type = "pushover"
-user = "secret:pushover-user"
-token = "secret:pushover-token"
-organizations = ["acme"]
-
-[[destination]]
-name = "chat"
-type = "slack"
-url = "secret:slack"
-organizations = ["acme", "other"]
-mentions = ["<!here>", "<@U1>"]
-
-[[destination]]
-name = "nobodys"
-type = "console"
-
+            r#"{DESTINATIONS}
 [[tracker]]
 name = "board"
 type = "github"
@@ -247,7 +249,8 @@ fn rule(installation: &str, fields: &[(&str, &str)]) -> Value {
     json!({ "fields": fields, "installationId": installation })
 }
 
-fn issue_link(installation: &str, issue: u64, fields: impl Into<Value>) -> Value {
+/// A form of an issue's sidebar, as Sentry sends it.
+pub fn issue_link(installation: &str, issue: u64, fields: impl Into<Value>) -> Value {
     let fields: Value = fields.into();
     json!({
         "fields": fields, "issueId": issue, "installationId": installation,

@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::destinations::error::Next;
 use crate::destinations::kind::Call;
-use crate::destinations::testing;
+use crate::destinations::testing::{self, answer};
 use crate::ids::{DeliveryId, EventId};
 
 const URL: &str = "https://discord.com/api/webhooks/11/t0ken";
@@ -51,14 +51,6 @@ fn message(title: &str, text: &str) -> Message {
 fn event(name: &str) -> Normalized {
     let (resource, action) = name.split_once('.').unwrap();
     Normalized { event: name.into(), resource: resource.into(), action: action.into(), ..Normalized::default() }
-}
-
-fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> http::Response<Bytes> {
-    let mut answer = http::Response::builder().status(status);
-    for (name, value) in headers {
-        answer = answer.header(*name, *value);
-    }
-    answer.body(Bytes::from(body.to_owned())).unwrap()
 }
 
 #[test]

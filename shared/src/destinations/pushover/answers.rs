@@ -70,16 +70,11 @@ mod tests {
 
     use super::*;
     use crate::destinations::error::Next;
-    use crate::destinations::testing::accepted_at;
+    use crate::destinations::testing::{accepted_at, answer};
 
     #[test]
     fn an_answer_means_what_pushover_says() {
         let now = accepted_at();
-        let answer = |status: u16, headers: &[(&str, &str)], body: &'static str| {
-            let answer = http::Response::builder().status(status);
-            let answer = headers.iter().fold(answer, |answer, (name, value)| answer.header(*name, *value));
-            answer.body(Bytes::from_static(body.as_bytes())).unwrap()
-        };
         let retry = Next::Retry { not_before: None };
         let later = Next::Retry { not_before: Timestamp::from_second(1_700_000_060).ok() };
         let pause = |until: Option<i64>| Next::Pause { until: until.and_then(|s| Timestamp::from_second(s).ok()) };

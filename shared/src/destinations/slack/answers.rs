@@ -178,15 +178,11 @@ fn shuts(code: &str) -> bool {
 mod tests {
     use super::*;
     use crate::destinations::kind::Judge;
+    use crate::destinations::testing::answer;
 
     fn judged(judge: Judge, status: u16, headers: &[(&str, &str)], body: &str) -> String {
         let now = Timestamp::from_second(1_700_000_000).expect("an instant");
-        let mut answer = http::Response::builder().status(status);
-        for (name, value) in headers {
-            answer = answer.header(*name, *value);
-        }
-        let answer = answer.body(Bytes::copy_from_slice(body.as_bytes())).expect("an answer");
-        match judge(&answer, now) {
+        match judge(&answer(status, headers, body), now) {
             Ok(None) => "done".to_owned(),
             Ok(Some(thread)) => format!("done: {:?}", thread.0),
             Err(error) => format!("{:?}: {error}", error.next()),

@@ -33,7 +33,7 @@ impl<'a> Site<'a> {
         let misconfigured = |error: &dyn std::fmt::Display| TrackerError::Misconfigured(error.to_string());
         let settings = api.settings;
         let address = settings.address("url").map_err(|error| misconfigured(&error))?;
-        let token = settings.required("token").map_err(|error| misconfigured(&error))?.trim();
+        let token = api.token()?;
         let email = settings.text("email").map(str::trim);
         let (version, authorization) = match email {
             Some(email) => (3, format!("Basic {}", STANDARD.encode(format!("{email}:{token}")))),

@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// The answer's data. `what` is what is not there where something is not.
 pub(super) async fn ask(api: &Api<'_>, query: &str, variables: Value, what: &str) -> Result<Value, TrackerError> {
-    let token = api.settings.required("token").map_err(|error| TrackerError::Misconfigured(error.to_string()))?.trim();
+    let token = api.token()?;
     // A key of a person stands bare; what an application got by OAuth does not.
     let authorization = if token.starts_with("lin_api_") { token.to_owned() } else { format!("Bearer {token}") };
     let body = json!({"query": query, "variables": variables});
