@@ -2,6 +2,7 @@
 //! each with what needs it.
 
 use crate::components::schema::{self, Component};
+use crate::destinations::opens_tickets;
 use crate::routing::{Routes, Taken};
 
 /// The webhooks that can be subscribed to, and the scope that Sentry wants for each.
@@ -75,7 +76,7 @@ impl Requirements {
             let key = taken.looks_up.as_ref()?;
             Some(format!("route `{name}`: looks the issue up for `{key}`"))
         }));
-        let opens = routes.destinations().filter(|destination| destination.kind.ends_with("-issue"));
+        let opens = routes.destinations().filter(|destination| opens_tickets(&destination.kind));
         event_read
             .extend(opens.map(|opens| format!("destination `{}`: links its tickets to their issues", opens.name)));
         for subscription in &mut subscriptions {

@@ -43,10 +43,28 @@ pub struct TrackerKind {
     pub needs: &'static [&'static str],
     /// The key that lists the projects which may be used: `repositories` or `projects`.
     pub projects_key: &'static str,
+    /// How the file must name a project, where that can be told without the tracker.
+    pub project_form: Option<&'static ProjectForm>,
     /// The longest title and text that it takes, in UTF-16 units.
     pub max_title: usize,
     pub max_text: usize,
     pub tracker: &'static dyn Tracker,
+}
+
+impl TrackerKind {
+    /// The form that a project's name should have, if it has another. An empty one is told of elsewhere.
+    pub(crate) fn misnamed(&self, project: &str) -> Option<&'static ProjectForm> {
+        self.project_form.filter(|form| !project.is_empty() && !(form.fits)(project))
+    }
+}
+
+/// How a project is named.
+pub struct ProjectForm {
+    /// `owner/name`
+    pub form: &'static str,
+    /// `acme/backend`
+    pub example: &'static str,
+    pub fits: fn(&str) -> bool,
 }
 
 /// What can be done with a type of tracker. Text comes in plain: each makes its own markup of it, in which nothing is a

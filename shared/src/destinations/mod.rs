@@ -51,6 +51,11 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name).copied()
 }
 
+/// Whether destinations of the type of that name are tickets in a tracker of the file.
+pub fn opens_tickets(name: &str) -> bool {
+    kind(name).is_some_and(|kind| kind.tracker.is_some())
+}
+
 /// Calls to it at once: as the routes file says, else as its kind does.
 pub fn concurrency(destination: &Destination) -> usize {
     let of_kind = || kind(&destination.kind).map_or(kind::CONCURRENCY, |kind| kind.concurrency);

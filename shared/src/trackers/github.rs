@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::api::{encoded, secret_header};
 use super::numbered::{entries, name_of, number, number_of};
 use super::text::{some_text, some_title};
-use super::{Api, Choice, NewTicket, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
+use super::{Api, Choice, NewTicket, ProjectForm, Ticket, Tracker, TrackerError, TrackerKind, markdown, numbered};
 use crate::destinations::kind::{Key, Takes};
 use crate::destinations::one_line;
 
@@ -26,6 +26,7 @@ pub(super) static KIND: TrackerKind = TrackerKind {
     keys: &[Key::new("token", Takes::Secret)],
     needs: &["token"],
     projects_key: "repositories",
+    project_form: Some(&ProjectForm { form: "owner/name", example: "acme/backend", fits: is_repository }),
     max_title: MAX_TITLE,
     max_text: MAX_TEXT,
     tracker: &GitHub,
@@ -186,16 +187,21 @@ async fn searched(api: &Api<'_>, project: &str, words: &str, place: &str) -> Res
 
 /// The path of a repository whose name is one.
 fn repository(project: &str) -> Result<String, TrackerError> {
-    let is_name = |name: &str, max: usize, others: &str| {
-        let is_of_name = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
-        (1..=max).contains(&name.len()) && name.chars().all(is_of_name) && !matches!(name, "." | "..")
-    };
-    match project.split_once('/') {
-        Some((owner, name)) if is_name(owner, 100, "-_") && is_name(name, 100, "-_.") => {
+    match project.split_once('/').filter(|_| is_repository(project)) {
+        Some((owner, name)) if owner.len() <= 100 && !owner.contains('.') && name.len() <= 100 => {
             Ok(format!("/repos/{owner}/{name}"))
         }
         _ => Err(TrackerError::NotFound(one_line(project, 80))),
     }
+}
+
+/// `owner/name`: what stands in a path of the API must not leave its place.
+fn is_repository(text: &str) -> bool {
+    let is_name = |name: &str| {
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        plain && !matches!(name, "" | "." | "..")
+    };
+    text.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
 }
 
 /// Project and number of an issue's page, or of a pull request's.

@@ -46,6 +46,7 @@ pub(super) static KIND: TrackerKind = TrackerKind {
     ],
     needs: &["url", "token"],
     projects_key: "projects",
+    project_form: None,
     max_title: MAX_TITLE,
     max_text: text::MAX,
     tracker: &Jira,

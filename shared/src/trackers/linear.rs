@@ -24,6 +24,7 @@ pub(super) static KIND: TrackerKind = TrackerKind {
     keys: &[Key::new("token", Takes::Secret)],
     needs: &["token"],
     projects_key: "projects",
+    project_form: None,
     max_title: MAX_TITLE,
     max_text: text::MAX,
     tracker: &Linear,

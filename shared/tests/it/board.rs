@@ -20,6 +20,7 @@ pub(crate) static HTTP: TrackerKind = TrackerKind {
     keys: &[],
     needs: &[],
     projects_key: "repositories",
+    project_form: None,
     max_title: 100,
     max_text: 1000,
     tracker: &Http,

@@ -48,6 +48,7 @@ impl Scripted {
             keys: &[],
             needs: &[],
             projects_key: "projects",
+            project_form: None,
             max_title: 20,
             max_text: 1000,
             tracker,

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use shared::destinations::opens_tickets;
 use shared::ports::BusEvent;
 use simulator::{Discord, GitHub, GitLab, Jira, Linear, Mattermost, PagerDuty, Receiver, Simulator, Slack, Teams};
 use toml::Value;
@@ -88,7 +89,7 @@ impl FarSide {
             "jira" if entry.account.email.is_some() => Self::Jira(Jira::cloud()),
             "jira" => Self::Jira(Jira::data_center()),
             "linear" => Self::Linear(Linear::default()),
-            kind if kind.ends_with("-issue") => Self::Tickets,
+            kind if opens_tickets(kind) => Self::Tickets,
             _ => Self::Console,
         }
     }

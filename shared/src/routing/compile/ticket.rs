@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::super::Tracker;
 use super::{Block, Compiler};
 use crate::ids::DestinationName;
-use crate::{names, trackers};
+use crate::names;
+use crate::trackers::{self, ProjectForm};
 
 impl Compiler<'_> {
     /// `trackers` are the blocks, also of those with mistakes of their own; `right` are the others.
@@ -74,12 +75,11 @@ impl Compiler<'_> {
         if !tracker.projects.is_empty() && !tracker.projects.iter().any(|listed| listed == project) {
             let message = format!("the tracker `{name}` has no project `{project}`");
             self.mistake_with_help(entry.value_at(), message, format!("it lists {}", listed()));
-        } else if tracker.kind == "github" && !super::tracker::is_repository(project) {
-            self.mistake_with_help(
-                entry.value_at(),
-                format!("`{project}` is not `owner/name`"),
-                "for example `project = \"acme/backend\"`",
-            );
+        } else if let Some(ProjectForm { form, example, .. }) =
+            trackers::kind(&tracker.kind).and_then(|kind| kind.misnamed(project))
+        {
+            let help = format!("for example `project = \"{example}\"`");
+            self.mistake_with_help(entry.value_at(), format!("`{project}` is not `{form}`"), help);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::{SecretUse, Tracker};
 use super::{Block, Compiler, Entry};
-use crate::trackers::{self, TrackerKind};
+use crate::trackers::{self, ProjectForm, TrackerKind};
 
 /// What every tracker takes, besides the keys of its type and the list of its projects.
 pub(crate) const COMMON: [&str; 5] = ["name", "type", "base_url", "organizations", "labels"];
@@ -61,20 +61,11 @@ impl Compiler<'_> {
         }
         let members = entry.item.as_array().into_iter().flatten();
         for (project, member) in projects.iter().zip(members) {
-            if kind.name == "github" && !project.is_empty() && !is_repository(project) {
-                let help = "for example `repositories = [\"acme/backend\"]`";
-                self.mistake_with_help(member.span(), format!("`{project}` is not `owner/name`"), help);
+            if let Some(ProjectForm { form, example, .. }) = kind.misnamed(project) {
+                let help = format!("for example `{} = [\"{example}\"]`", entry.key);
+                self.mistake_with_help(member.span(), format!("`{project}` is not `{form}`"), help);
             }
         }
         projects
     }
-}
-
-/// `owner/name`, as GitHub has them: what stands in a path of its API must not leave its place.
-pub(super) fn is_repository(text: &str) -> bool {
-    let is_name = |name: &str| {
-        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-        plain && !name.is_empty() && name != "." && name != ".."
-    };
-    text.split_once('/').is_some_and(|(owner, name)| is_name(owner) && is_name(name))
 }
